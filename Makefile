@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+# Signpost: one file, GNU make, no configure step. `make help` lists the targets.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+FLAVOUR ?= release
+BUILD   := build
+OBJ     := $(BUILD)/$(FLAVOUR)
+# Programs of the release flavour land at build/ itself, the others in their flavour's folder.
+BIN     := $(if $(filter release,$(FLAVOUR)),$(BUILD),$(OBJ))
+
+CC  := gcc
+CXX := g++
+ifneq ($(filter fuzz,$(FLAVOUR)),)
+CC  := clang-14
+CXX := clang++-14
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wswitch-enum $(if $(CI),-Werror)
+WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
+FLAVOUR_release := -O2 -g
+FLAVOUR_debug   := -O0 -g3
+FLAVOUR_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FLAVOUR_tsan    := -O1 -g -fsanitize=thread
+FLAVOUR_cov     := -O0 -g --coverage -fprofile-abs-path
+FLAVOUR_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer
+ifeq ($(FLAVOUR_$(FLAVOUR)),)
+$(error FLAVOUR must be one of release, debug, asan, tsan, cov, fuzz)
+endif
+# Debian's own hardening; the sanitizers bring their own checks.
+HARDEN := $(if $(filter release,$(FLAVOUR)),-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
+LDHARDEN := $(if $(filter release,$(FLAVOUR)),-pie -Wl,-z,relro,-z,now)
+
+VERSION := $(shell cat VERSION 2>/dev/null)
+CPPFLAGS := -I. -D_GNU_SOURCE -DSIGNPOST_VERSION='"$(VERSION)"'
+CFLAGS_ALL   := -std=gnu17 $(WARN_C) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
+CXXFLAGS_ALL := -std=gnu++17 $(WARN) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
+LDFLAGS_ALL  := $(FLAVOUR_$(FLAVOUR)) $(LDHARDEN) -pthread
+
+# ---- flags per folder; a folder sees only the libraries that its row in docs/architecture.md names ----
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
+PKG_health  := libuv libcurl libsodium jansson
+PKG_control := libuv libconfig ldns jansson libmicrohttpd libmaxminddb libsodium
+PKG_dbsync  := libpq sqlite3 openssl libzstd libuv jansson libconfig
+# URCU_INLINE_SMALL_FUNCTIONS: without it every quiescent report is a call through the PLT. liburcu documents the
+# inlined functions as small enough not to make the caller a derived work (LGPL-2.1 section 5).
+FLAGS_dataplane := -DURCU_INLINE_SMALL_FUNCTIONS
+FLAGS_health  := $(call pkg_cflags,$(PKG_health))
+FLAGS_control := $(call pkg_cflags,$(PKG_control))
+FLAGS_dbsync  := $(call pkg_cflags,$(PKG_dbsync))
+# libdpdk's -march (corei7) reaches only the files that include DPDK. The door files end in _dpdk.c.
+DPDK_CFLAGS := $(call pkg_cflags,libdpdk)
+DPDK_LIBS   := $(call pkg_libs,libdpdk)
+
+LIBS_table     :=
+LIBS_dataplane := $(DPDK_LIBS) $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
+LIBS_pure_dp   := $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
+LIBS_health    := $(call pkg_libs,$(PKG_health))
+LIBS_control   := $(call pkg_libs,$(PKG_control) $(PKG_health)) -lm
+LIBS_dbsync    := $(call pkg_libs,$(PKG_dbsync)) -lm
+
+# ---- sources: found, not listed. Files named *_main.c are programs; *_dpdk.c see DPDK ----
+MAINS := $(wildcard dataplane/*_main.c control/*_main.c dbsync/*_main.c)
+src_of = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+objs   = $(patsubst %.c,$(OBJ)/%.o,$(1))
+SRC_table     := $(call src_of,table)
+SRC_health    := $(call src_of,health)
+SRC_control   := $(call src_of,control)
+SRC_dbsync    := $(call src_of,dbsync)
+SRC_dp_all    := $(call src_of,dataplane)
+SRC_dp_dpdk   := $(filter %_dpdk.c,$(SRC_dp_all))
+SRC_dataplane := $(filter-out %_dpdk.c,$(SRC_dp_all))
+
+PROGRAMS := $(if $(wildcard dataplane/dataplane_main.c),$(BIN)/signpost-dataplane) \
+            $(if $(wildcard control/control_main.c),$(BIN)/signpost-control) \
+            $(if $(wildcard control/ctl_main.c),$(BIN)/signpostctl) \
+            $(if $(wildcard dbsync/dbsync_main.c),$(BIN)/signpost-dbsync)
+
+.DEFAULT_GOAL := all
+
+all: deps $(PROGRAMS) ## build the programs to build/
+
+deps: $(BUILD)/.deps ## install what is missing, by apt
+$(BUILD)/.deps: scripts/install-deps scripts/packages
+	@mkdir -p $(BUILD)
+	@scripts/install-deps
+	@touch $@
+
+$(OBJ)/%_dpdk.o: %_dpdk.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(FLAGS_$(firstword $(subst /, ,$<))) $(DPDK_CFLAGS) -MMD -MP -c $< -o $@
+$(OBJ)/%.o: %.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(FLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
+$(OBJ)/%.o: %.cc | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	@echo "  CXX  $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) $(if $(filter tests/dpdk/%,$<),$(DPDK_CFLAGS)) -MMD -MP -c $< -o $@
+
+$(BIN)/signpost-dataplane: $(call objs,dataplane/dataplane_main.c $(SRC_dp_all) $(SRC_table))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
+$(BIN)/signpost-control: $(call objs,control/control_main.c $(SRC_control) $(SRC_health) $(SRC_table))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_control)
+$(BIN)/signpostctl: $(call objs,control/ctl_main.c $(SRC_control) $(SRC_health) $(SRC_table))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_control)
+$(BIN)/signpost-dbsync: $(call objs,dbsync/dbsync_main.c $(SRC_dbsync))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dbsync)
+
+# ---- tests ----
+GTEST_LIBS := -lgmock_main -lgmock -lgtest -lstdc++
+unit_src = $(wildcard tests/unit/$(1)/*_test.cc) $(wildcard tests/support/$(1)_*.cc)
+UNIT_FOLDERS := $(foreach f,table dataplane health control dbsync,$(if $(wildcard tests/unit/$(f)/*_test.cc),$(f)))
+UNIT_BINS := $(patsubst %,$(OBJ)/tests/unit_%,$(UNIT_FOLDERS)) $(if $(wildcard tests/sim/*_test.cc),$(OBJ)/tests/sim) \
+             $(if $(wildcard tests/race/*_test.cc),$(OBJ)/tests/race)
+$(OBJ)/tests/unit_table: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,table)) $(call objs,$(SRC_table))
+$(OBJ)/tests/unit_dataplane: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dataplane)) $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/unit_health: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,health)) $(call objs,$(SRC_health) $(SRC_table))
+$(OBJ)/tests/unit_control: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,control)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
+$(OBJ)/tests/unit_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dbsync)) $(call objs,$(SRC_dbsync))
+$(OBJ)/tests/sim: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/*.cc)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
+$(OBJ)/tests/race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
+LIBS_unit_table := $(LIBS_table)
+LIBS_unit_dataplane := $(LIBS_pure_dp)
+LIBS_race := $(LIBS_pure_dp)
+LIBS_dpdk := $(LIBS_dataplane)
+LIBS_unit_health := $(LIBS_health)
+LIBS_unit_control := $(LIBS_control)
+LIBS_sim := $(LIBS_control)
+LIBS_unit_dbsync := $(LIBS_dbsync)
+$(OBJ)/tests/unit_% $(OBJ)/tests/sim $(OBJ)/tests/race $(OBJ)/tests/dpdk:
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)
+DPDK_TESTS := $(if $(wildcard tests/dpdk/*_test.cc),$(OBJ)/tests/dpdk)
+
+# ---- fuzz targets: tests/fuzz/fuzz_<folder>_<name>.c; with clang a libFuzzer binary, else a corpus replayer ----
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(OBJ)/fuzz/%,$(FUZZ_SRC))
+fuzz_folder = $(word 2,$(subst _, ,$(notdir $(1))))
+FUZZ_OBJS_table := $(SRC_table)
+FUZZ_OBJS_dataplane := $(SRC_dataplane) $(SRC_table)
+FUZZ_OBJS_health := $(SRC_health) $(SRC_table)
+FUZZ_OBJS_control := $(SRC_control) $(SRC_health) $(SRC_table)
+FUZZ_OBJS_dbsync := $(SRC_dbsync)
+LIBS_fuzz_table := $(LIBS_table)
+LIBS_fuzz_dataplane := $(LIBS_pure_dp) $(call pkg_libs,ldns)
+LIBS_fuzz_health := $(LIBS_health)
+LIBS_fuzz_control := $(LIBS_control)
+LIBS_fuzz_dbsync := $(LIBS_dbsync)
+FUZZ_DRIVER := $(if $(filter fuzz,$(FLAVOUR)),,$(OBJ)/tests/fuzz/replay.o)
+define fuzz_rule
+$(OBJ)/fuzz/$(1): $(OBJ)/tests/fuzz/$(1).o $(FUZZ_DRIVER) $(call objs,$(FUZZ_OBJS_$(call fuzz_folder,$(1))))
+	@mkdir -p $$(@D)
+	@echo "  LD   $$@"
+	@$$(CC) $$(LDFLAGS_ALL) $(if $(filter fuzz,$(FLAVOUR)),-fsanitize=fuzzer) $$^ -o $$@ $$(LIBS_fuzz_$(call fuzz_folder,$(1)))
+endef
+$(foreach t,$(notdir $(basename $(FUZZ_SRC))),$(eval $(call fuzz_rule,$(t))))
+fuzz-bins: $(FUZZ_BINS)
+
+test-bins: $(UNIT_BINS) $(DPDK_TESTS) $(FUZZ_BINS)
+test: deps all test-bins ## unit tests, DPDK tests, corpus replay, system tests; under 10 minutes
+	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay dpdk system
+test-unit: $(UNIT_BINS) $(FUZZ_BINS) ## only what needs no network namespace and no EAL
+	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay
+check: deps all test-bins ## test, and the long simulator runs
+	@FLAVOUR=$(FLAVOUR) SIGNPOST_SIM_RUNS=10000 scripts/run-tests unit fuzz-replay dpdk system
+test-lab: deps all ## claims and comparisons with real servers
+	@scripts/run-tests lab
+test-sanitizers: deps ## unit tests and corpus replay under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory FLAVOUR=asan test-unit
+race: deps ## publish and reclaim under ThreadSanitizer
+	@$(MAKE) --no-print-directory FLAVOUR=tsan build/tsan/tests/race
+	@build/tsan/tests/race
+fuzz: deps ## run each fuzz target for SECONDS (30)
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-bins
+	@scripts/run-fuzz $(or $(SECONDS_EACH),30)
+demo: deps all ## a two-site cluster answers, fails over and comes back (KEEP=1 leaves it up)
+	@scripts/demo $(if $(KEEP),--keep)
+lint: deps ## format, layer arrows, headers alone in C and C++, sizes
+	@scripts/lint
+cov: deps ## branch coverage of the unit tests to build/cov
+	@$(MAKE) --no-print-directory FLAVOUR=cov test-unit
+	@mkdir -p build/cov/report && gcovr --branches -r . --exclude 'tests/.*' --html-details build/cov/report/index.html --print-summary build/cov
+-include $(wildcard tests/bench/bench.mk)
+
+PREFIX ?= /usr/local
+install: all ## install programs, unit files, manual pages under DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(filter-out %/signpostctl,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(filter %/signpostctl,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	$(if $(wildcard deploy/*.service),install -m 644 $(wildcard deploy/*.service) $(DESTDIR)$(PREFIX)/lib/systemd/system)
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/bench.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
+
+.PHONY: all deps test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
