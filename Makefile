@@ -137,7 +137,7 @@ LIBS_unit_health := $(LIBS_health)
 LIBS_unit_control := $(LIBS_control)
 LIBS_sim := $(LIBS_control)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(OBJ)/tests/unit_% $(OBJ)/tests/sim $(OBJ)/tests/race $(OBJ)/tests/dpdk:
+$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync sim race dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)
