@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a received Ethernet frame to the frame to send, in place, on plain bytes: no DPDK here.
+//
+// DNS over UDP (IPv4, IPv6, 802.1Q and QinQ kept) to the node's addresses is answered; ARP, neighbour solicitations and
+// echo requests to them are answered when the port has no kernel behind it; everything else is the kernel's or dropped.
+// Every frame ends in exactly one counter of drop_*, kernel_packets, arp/nd/echo_replies or an answer.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/answer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum packet_verdict {
+    PACKET_SEND,   // the frame now holds the reply
+    PACKET_KERNEL, // unchanged; for the exception path where there is one, else free it
+    PACKET_DROP    // counted; free it
+};
+
+enum packet_checksum {
+    PACKET_CHECKSUM_UNKNOWN, // verify in software
+    PACKET_CHECKSUM_GOOD,    // the driver says so (also: field unfinished but data known good)
+    PACKET_CHECKSUM_BAD
+};
+
+struct packet_port {
+    uint8_t mac[6];
+    bool
+        has_kernel; // ARP, ND, echo, TCP belong to the kernel behind this port (af_packet, AF_XDP): never answered here
+    bool is_checksum_trusted; // software-made links whose senders leave UDP checksums unfinished (see docs): do not
+                              // verify
+};
+
+// Handles the frame of `len` bytes at `frame`, which has room for `cap` bytes (at least len + 64). On PACKET_SEND
+// *reply_len is the length of the reply. `checksum` speaks of the UDP checksum as the driver reports it.
+enum packet_verdict packet_handle(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
+                                  unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len);
+
+#ifdef __cplusplus
+}
+#endif

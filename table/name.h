@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Domain names in wire form (RFC 1035 section 3.1): length-prefixed labels, a zero at the end, no compression.
+//
+// All functions are pure. Names have at most 255 octets and labels at most 63; any octet may stand in a label
+// (RFC 2181 section 11). Comparison ignores the case of A-Z only (RFC 4343).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    NAME_MAX_LEN = 255,    // RFC 1035 section 2.3.4, with the root's zero octet
+    NAME_MAX_LABELS = 127, // 127 labels of one octet and the root fill 255 octets
+    LABEL_MAX_LEN = 63,    // RFC 1035 section 2.3.4
+    NAME_TEXT_CAP = 1020,  // every octet escaped as \DDD, dots, and the final zero
+    NAME_PADDED_CAP = 264  // a name, zero-filled to whole 8-byte words, for word-wise hashing and comparing
+};
+
+// Length of the name at `wire`, at most `cap` bytes away; negative -EINVAL for a pointer, an overlong label or name, or
+// an unfinished one. `label_count` (may be null) receives the labels without the root.
+int name_check(const uint8_t *wire, size_t cap, unsigned *label_count);
+
+// Writes the lower-case form of the valid name `wire` of `len` octets to `out`.
+void name_fold(uint8_t *out, const uint8_t *wire, size_t len);
+
+// Equal but for case. Both are valid names.
+bool name_equal(const uint8_t *a, const uint8_t *b);
+
+// True when `name` is `ancestor` or lies below it.
+bool name_is_at_or_below(const uint8_t *name, size_t name_len, const uint8_t *ancestor, size_t ancestor_len);
+
+// From presentation form (RFC 1035 section 5.1 escapes), a missing final dot is allowed. Length, or negative -EINVAL.
+int name_from_text(uint8_t out[NAME_MAX_LEN], const char *text);
+
+// To presentation form with a final dot, special octets escaped. Returns `out`.
+char *name_to_text(char out[NAME_TEXT_CAP], const uint8_t *wire);
+
+// Hash of a lower-case name, zero-filled to whole 8-byte words at `padded` (see NAME_PADDED_CAP): a suffix of a name is
+// hashed after it was copied to a padded place of its own. Not a cryptographic hash: tables keyed by it are built by
+// the operator, so a client that chooses names can only make look-ups miss, whose cost is bounded by the table.
+uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a client's address to a region by longest prefix: a position-independent table inside the zone image.
+//
+// Built from any number of prefixes; flattened to sorted, non-overlapping ranges of which neighbours with equal region
+// are merged, so that the scope (RFC 7871 section 7.2.1) is the widest prefix around the address with one region.
+// Look-up: an index over the first 16 bits, then a binary search in its bucket. Pure; reading is safe from any thread.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    REGION_UNKNOWN = 0,         // no prefix matched
+    REGION_MAX = 4095,          // regions per node; the order image has a row per region and tailored service
+    REGION_PREFIX_MAX = 4000000 // prefixes per map; beyond it the build fails with -E2BIG
+};
+
+struct region_prefix {
+    uint8_t address[16]; // network order; IPv4 in the first 4 bytes
+    uint8_t is_ipv6;
+    uint8_t prefix_len; // bits, at most 32 or 128
+    uint16_t region;    // 1..REGION_MAX
+};
+
+struct region_match {
+    uint16_t region;
+    uint8_t scope_len; // bits of the widest prefix around the address with this region; 0 with an empty map
+};
+
+// Bytes needed by a map of the prefixes, and the map itself. On success *map is malloc'ed (the caller frees it) and
+// *len its size, a multiple of 8. Later duplicates of a prefix win. -EINVAL for bits past the prefix length or a bad
+// length, -E2BIG, -ENOMEM.
+int region_map_build(const struct region_prefix *prefixes, size_t count, void **map, size_t *len);
+
+// Checks a map of `len` bytes from elsewhere; every later look-up in it stays inside. 0 or -EBADMSG.
+int region_map_check(const void *map, size_t len);
+
+struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4]);
+struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16]);
+
+#ifdef __cplusplus
+}
+#endif
