@@ -40,8 +40,9 @@ int name_from_text(uint8_t out[NAME_MAX_LEN], const char *text);
 // To presentation form with a final dot, special octets escaped. Returns `out`.
 char *name_to_text(char out[NAME_TEXT_CAP], const uint8_t *wire);
 
-// Hash of a lower-case name, zero-filled to whole 8-byte words at `padded` (see NAME_PADDED_CAP): a suffix of a name is
-// hashed after it was copied to a padded place of its own. Not a cryptographic hash: tables keyed by it are built by
+// Hash of the lower-case name of `len` octets at `padded`, zero-filled behind its end to a whole 8-byte word (see
+// NAME_PADDED_CAP), which makes every suffix of a padded name hashable in place.
+// Not a cryptographic hash: tables keyed by it are built by
 // the operator, so a client that chooses names can only make look-ups miss, whose cost is bounded by the table.
 uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed);
 

@@ -88,8 +88,8 @@ static inline bool order_service_owns(const struct order_service *s, uint16_t ty
 // The record set of a type, or null.
 const struct rrset *order_answer_rrset(const void *image, const struct order_answer *answer, uint16_t type);
 
-// Checks everything a reader may follow. `service_count` is what the zone image names. 0 or -EBADMSG with a sentence in
-// `why`; -ENOMEM.
+// Checks everything a reader may follow. The caller compares the number of services with the zone image's. 0 or
+// -EBADMSG with a sentence in `why`; -ENOMEM.
 int order_image_check(const void *image, size_t len, char why[IMAGE_TEXT_CAP]);
 
 // ---- building ----

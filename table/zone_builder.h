@@ -54,7 +54,7 @@ void zone_builder_drop_zone(struct zone_builder *b, unsigned zone);
 unsigned zone_builder_check(struct zone_builder *b);
 unsigned zone_builder_zone_errors(const struct zone_builder *b, unsigned zone);
 
-// Builds the image: *image is malloc'ed, 64-byte aligned, the caller frees it. 0, -EINVAL when a zone has errors,
+// Builds the image: *image is malloc'ed, the caller frees it. 0, -EINVAL when a zone has errors,
 // -E2BIG, -ENOMEM.
 int zone_builder_finish(struct zone_builder *b, uint64_t generation, uint64_t pairing_id, uint64_t built_at_us,
                         void **image, size_t *len);

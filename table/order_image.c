@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader's side of the site-order image: classes, look-up, validation.
+#include "table/order_image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+unsigned order_bucket(const uint8_t *address, bool is_ipv6)
+{
+    // Multiply and shift over the prefix octets; spread must be even, not secret.
+    uint64_t prefix = 0;
+    memcpy(&prefix, address, is_ipv6 ? 7 : 3);
+    return (unsigned)((prefix + 1) * 0x9e3779b97f4a7c15ull >> 56) & (ORDER_BUCKET_MAX - 1);
+}
+
+const struct rrset *order_answer_rrset(const void *image, const struct order_answer *answer, uint16_t type)
+{
+    if (type == 1 || type == 28) {
+        uint32_t at = type == 1 ? answer->a_at : answer->aaaa_at;
+        return at ? (const struct rrset *)image_at(image, at) : NULL;
+    }
+    const struct rrset_ref *ref = (const struct rrset_ref *)(answer + 1);
+    for (unsigned i = 0; i < answer->other_count; i++)
+        if (ref[i].type == type)
+            return (const struct rrset *)image_at(image, ref[i].rrset_at);
+    return NULL;
+}
+
+struct check {
+    const void *image;
+    size_t len;
+    const struct order_index *index;
+    char *why;
+};
+
+static int refuse(const struct check *c, const char *text)
+{
+    snprintf(c->why, IMAGE_TEXT_CAP, "%s", text);
+    return -EBADMSG;
+}
+
+static bool is_inside(const struct check *c, uint32_t at, uint64_t bytes)
+{
+    return (uint64_t)at * 8 >= sizeof(struct image_header) + sizeof(struct order_index) && (uint64_t)at * 8 <= c->len &&
+           bytes <= c->len - (uint64_t)at * 8;
+}
+
+static int check_answer_rrset(const struct check *c, uint32_t at, uint16_t type)
+{
+    if (at < c->index->answer_at || at >= c->index->answer_end)
+        return refuse(c, "an answer's record set lies outside its section");
+    int rc = image_check_rrset(c->image, c->len, at, c->why);
+    if (rc < 0)
+        return rc;
+    const struct rrset *set = (const struct rrset *)image_at(c->image, at);
+    if (set->type != type || set->patch_count || set->extra_count)
+        return refuse(c, "an answer's record set is of the wrong kind");
+    return 0;
+}
+
+static int check_answer(const struct check *c, uint32_t at)
+{
+    if (at < c->index->answer_at || at >= c->index->answer_end || !is_inside(c, at, sizeof(struct order_answer)))
+        return refuse(c, "an answer lies outside its section");
+    const struct order_answer *a = (const struct order_answer *)image_at(c->image, at);
+    if (a->mode > ORDER_SERVFAIL || a->other_count > ORDER_RRSET_MAX ||
+        !is_inside(c, at, sizeof *a + a->other_count * sizeof(struct rrset_ref)))
+        return refuse(c, "an answer is damaged");
+    int rc = a->a_at ? check_answer_rrset(c, a->a_at, 1) : 0;
+    if (rc == 0 && a->aaaa_at)
+        rc = check_answer_rrset(c, a->aaaa_at, 28);
+    const struct rrset_ref *ref = (const struct rrset_ref *)(a + 1);
+    for (unsigned i = 0; i < a->other_count && rc == 0; i++)
+        rc = check_answer_rrset(c, ref[i].rrset_at, ref[i].type);
+    return rc;
+}
+
+static int check_service(const struct check *c, const struct order_service *s)
+{
+    const uint64_t buckets = (uint64_t)s->bucket_mask + 1;
+    const uint32_t rows = s->flags & ORDER_BY_REGION ? c->index->region_count : 1;
+    if (buckets > ORDER_BUCKET_MAX || (buckets & (buckets - 1)) || s->row_count != rows ||
+        (buckets > 1 && !(s->flags & ORDER_BY_BUCKET)))
+        return refuse(c, "a service's classes are damaged");
+    if (!is_inside(c, s->table_at, rows * buckets * sizeof(uint32_t)))
+        return refuse(c, "a service's class table lies outside the image");
+    const uint32_t *table = (const uint32_t *)image_at(c->image, s->table_at);
+    uint32_t last = 0; // equal neighbours are checked once: most classes share an answer
+    for (uint64_t i = 0; i < rows * buckets; i++) {
+        int rc = table[i] == last ? 0 : check_answer(c, table[i]);
+        if (rc < 0 || table[i] == 0)
+            return rc < 0 ? rc : refuse(c, "a class has no answer");
+        last = table[i];
+    }
+    return 0;
+}
+
+int order_image_check(const void *image, size_t len, char why[IMAGE_TEXT_CAP])
+{
+    int rc = image_check_header(image, len, IMAGE_ORDER, why);
+    if (rc < 0)
+        return rc;
+    struct check c = {image, len, order_image_index(image), why};
+    if (len < sizeof(struct image_header) + sizeof(struct order_index))
+        return refuse(&c, "shorter than an order index");
+    const struct order_index *x = c.index;
+    if (x->service_count > ORDER_SERVICE_MAX || x->region_count < 1 || x->region_count > REGION_MAX + 1)
+        return refuse(&c, "the number of services or regions is out of range");
+    if (!is_inside(&c, x->service_at, (uint64_t)x->service_count * sizeof(struct order_service)))
+        return refuse(&c, "the services lie outside the image");
+    if (x->answer_at > x->answer_end || (uint64_t)x->answer_end * 8 > len)
+        return refuse(&c, "the answers lie outside the image");
+    const struct order_service *s = (const struct order_service *)image_at(image, x->service_at);
+    for (uint32_t i = 0; i < x->service_count && rc == 0; i++)
+        rc = check_service(&c, &s[i]);
+    return rc;
+}
