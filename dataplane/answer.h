@@ -25,6 +25,7 @@ struct answer_context {
     uint64_t now_ns;                 // CLOCK_MONOTONIC, once per burst
     uint32_t now_s;                  // wall clock, for cookies (RFC 9018 section 4.3)
     bool is_stale;                   // the order image is older than zone_settings.stale_after_s
+    uint16_t tcp_keepalive_ds;       // idle time-out offered over TCP in units of 100 ms (RFC 7828); 0: not offered
 };
 
 struct answer_client {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/cookie.h"
+
+#include <sodium.h>
+#include <assert.h>
+#include <string.h>
+
+static_assert(crypto_shorthash_siphash24_KEYBYTES == COOKIE_SECRET_LEN, "the secret is SipHash's key");
+
+void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
+                 const uint8_t *address, bool is_ipv6, uint32_t now_s, const uint8_t secret[COOKIE_SECRET_LEN])
+{
+    uint8_t input[EDNS_COOKIE_CLIENT_LEN + 8 + 16];
+    const unsigned address_len = is_ipv6 ? 16 : 4;
+    out[0] = 1; // version
+    memset(out + 1, 0, 3);
+    out[4] = (uint8_t)(now_s >> 24);
+    out[5] = (uint8_t)(now_s >> 16);
+    out[6] = (uint8_t)(now_s >> 8);
+    out[7] = (uint8_t)now_s;
+    memcpy(input, client, EDNS_COOKIE_CLIENT_LEN);
+    memcpy(input + EDNS_COOKIE_CLIENT_LEN, out, 8);
+    memcpy(input + EDNS_COOKIE_CLIENT_LEN + 8, address, address_len);
+    crypto_shorthash_siphash24(out + 8, input, EDNS_COOKIE_CLIENT_LEN + 8 + address_len, secret);
+}
+
+enum cookie_verdict cookie_check(const struct edns *query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                 const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+{
+    if (query->cookie_server_len == 0)
+        return COOKIE_NONE;
+    const uint8_t *server = query->cookie_server;
+    if (query->cookie_server_len != EDNS_COOKIE_SERVER_LEN || server[0] != 1)
+        return COOKIE_BAD;
+    const uint32_t made_s =
+        (uint32_t)server[4] << 24 | (uint32_t)server[5] << 16 | (uint32_t)server[6] << 8 | server[7];
+    const int32_t age_s = (int32_t)(now_s - made_s); // serial number arithmetic (RFC 9018 section 4.3)
+    if (age_s > COOKIE_MAX_AGE_S || age_s < -COOKIE_MAX_FUTURE_S)
+        return COOKIE_BAD;
+    for (unsigned i = 0; i < secret_count; i++) {
+        uint8_t expected[EDNS_COOKIE_SERVER_LEN];
+        cookie_make(expected, query->cookie_client, address, is_ipv6, made_s, secret[i]);
+        // RFC 9018 section 4.2: the reserved octets are hashed as they came; ours are zero.
+        if (sodium_memcmp(expected, server, sizeof expected) == 0)
+            return COOKIE_GOOD;
+    }
+    return COOKIE_BAD;
+}

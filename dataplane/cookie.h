@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// DNS server cookies, version 1 (RFC 9018 section 4): SipHash-2-4 over client cookie, version, time and client address,
+// so that all nodes that share a secret accept each other's. Pure; the clock is passed in.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/edns.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cookie_verdict { COOKIE_NONE, COOKIE_GOOD, COOKIE_BAD };
+
+enum {
+    COOKIE_SECRET_LEN = 16,
+    COOKIE_MAX_AGE_S = 3600,  // RFC 9018 section 4.3
+    COOKIE_MAX_FUTURE_S = 300 // the same: clocks of nodes that share a secret may differ
+};
+
+// `address` has 4 or 16 octets. Writes the 16 octets of the server cookie.
+void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
+                 const uint8_t *address, bool is_ipv6, uint32_t now_s, const uint8_t secret[COOKIE_SECRET_LEN]);
+
+// Checks the query's cookie against the current and previous secret.
+enum cookie_verdict cookie_check(const struct edns *query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                 const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// The authoritative algorithm (RFC 1034 section 4.3.2 with RFC 4592 and RFC 6672) over the zone image.
+#include <string.h>
+
+#include "dataplane/response.h"
+
+enum {
+    CHAIN_MAX = 16, // CNAME and DNAME steps inside a zone; a longer chain is answered as far as it goes
+    RECORD_FRAME_LEN = 12,
+    POINTER_MAX = 0x3fff // a compression pointer reaches no further (RFC 1035 section 4.1.4)
+};
+
+static void put_pointer(uint8_t *p, unsigned at)
+{
+    p[0] = (uint8_t)(0xc0 | at >> 8);
+    p[1] = (uint8_t)at;
+}
+
+bool response_add(struct response *r, enum response_section section, const struct rrset *set, unsigned owner_at,
+                  unsigned apex_at)
+{
+    if (owner_at > POINTER_MAX)
+        return false;
+    if (r->writer.cap - r->writer.at < set->wire_len)
+        return false;
+    uint8_t *out = r->writer.data + r->writer.at;
+    r->writer.at += set->wire_len;
+    memcpy(out, rrset_wire(set), set->wire_len);
+    r->count[section] = (uint16_t)(r->count[section] + set->record_count);
+    if (owner_at != DNS_HEADER_LEN) {
+        unsigned at = 0;
+        for (unsigned i = 0; i < set->record_count; i++) {
+            put_pointer(out + at, owner_at);
+            at += RECORD_FRAME_LEN + (unsigned)(out[at + 10] << 8 | out[at + 11]);
+        }
+    }
+    const uint16_t *patch = (const uint16_t *)image_at(r->context->zone_image, set->patch_at);
+    for (unsigned i = 0; i < set->patch_count; i++)
+        put_pointer(out + patch[i], apex_at);
+    return true;
+}
+
+static const struct zone_entry *zone_of(const struct response *r, uint32_t zone)
+{
+    const struct zone_index *index = zone_image_index(r->context->zone_image);
+    return (const struct zone_entry *)image_at(r->context->zone_image, index->zone_at) + zone;
+}
+
+void response_add_soa(struct response *r, uint32_t zone, unsigned apex_at)
+{
+    const struct rrset *soa = (const struct rrset *)image_at(r->context->zone_image, zone_of(r, zone)->negative_soa_at);
+    if (!response_add(r, SECTION_AUTHORITY, soa, apex_at, apex_at))
+        r->is_truncated = true;
+}
+
+// Addresses of the names in a set that stands at `set_at` of the message. Without room: TC for required glue, else left
+// out.
+static void add_extras(struct response *r, const struct rrset *set, unsigned set_at, unsigned apex_at)
+{
+    const void *image = r->context->zone_image;
+    const struct rrset_extra *extra = (const struct rrset_extra *)image_at(image, set->extra_at);
+    for (unsigned pass = 0; pass < 2; pass++) { // required glue first (RFC 9471 section 3.1)
+        for (unsigned i = 0; i < set->extra_count; i++) {
+            const bool is_required = extra[i].flags & RRSET_EXTRA_IN_DOMAIN;
+            if (is_required != (pass == 0))
+                continue;
+            const struct zone_node *node = (const struct zone_node *)image_at(image, extra[i].node_at);
+            const struct rrset *a = zone_node_rrset(image, node, DNS_A), *aaaa = zone_node_rrset(image, node, DNS_AAAA);
+            const unsigned owner_at = set_at + extra[i].target_at;
+            bool is_added = !a || response_add(r, SECTION_ADDITIONAL, a, owner_at, apex_at);
+            is_added &= !aaaa || response_add(r, SECTION_ADDITIONAL, aaaa, owner_at, apex_at);
+            if (!is_added && is_required)
+                r->is_truncated = true;
+            if (!is_added)
+                return; // the rest will hardly fit either, and the work stays bounded
+        }
+    }
+}
+
+// Where the walk along a chain of aliases stands.
+struct walk {
+    struct response *r;
+    uint32_t zone;
+    unsigned owner_at;  // where the current name starts in the message
+    unsigned apex_at;   // where the zone's apex starts in the message
+    unsigned suffix_at; // of the closest encloser in the current name
+    unsigned hops;
+    uint64_t seen[CHAIN_MAX]; // hashes of names already followed: a loop ends
+    const struct zone_key *key;
+    struct zone_key target;
+};
+
+static const struct zone_node *apex_of(const struct walk *w)
+{
+    const void *image = w->r->context->zone_image;
+    return (const struct zone_node *)image_at(image, zone_of(w->r, w->zone)->apex_at);
+}
+
+// Makes the name in a record's rdata, as stored in an image, the walk's next name. False when it leaves what a name can
+// be.
+static bool take_target(struct walk *w, const uint8_t *rdata, unsigned rdata_len)
+{
+    unsigned head = 0;
+    while (head < rdata_len && rdata[head] != 0 && rdata[head] <= LABEL_MAX_LEN)
+        head += rdata[head] + 1u;
+    uint8_t name[NAME_MAX_LEN + 1];
+    unsigned len = head;
+    if (head >= rdata_len || head >= NAME_MAX_LEN)
+        return false;
+    memcpy(name, rdata, head);
+    if (rdata[head] == 0) {
+        name[len++] = 0;
+    } else { // the open pointer to the apex
+        const struct zone_node *apex = apex_of(w);
+        if (len + apex->name_len > NAME_MAX_LEN)
+            return false;
+        memcpy(name + len, zone_node_name(apex), apex->name_len);
+        len += apex->name_len;
+    }
+    zone_key_init(&w->target, name, len);
+    w->key = &w->target;
+    return true;
+}
+
+// Notes the current name before it is left. False when it was left before (a loop) or the chain is too long.
+static bool may_follow(struct walk *w)
+{
+    const uint64_t hash = name_hash(w->key->name, w->key->len, 0);
+    for (unsigned i = 0; i < w->hops; i++)
+        if (w->seen[i] == hash)
+            return false;
+    if (w->hops >= CHAIN_MAX)
+        return false;
+    w->seen[w->hops++] = hash;
+    return true;
+}
+
+static void add_referral(struct walk *w, const struct zone_node *cut, unsigned owner_at)
+{
+    struct response *r = w->r;
+    const struct rrset *ns = zone_node_rrset(r->context->zone_image, cut, DNS_NS);
+    const unsigned set_at = (unsigned)r->writer.at;
+    if (w->hops == 0)
+        r->is_authoritative =
+            false; // RFC 1034 section 4.3.2 step 3b; AA speaks of the first owner (RFC 1035 section 4.1.1)
+    counters_add(r->context->counters, COUNTER_answers_referral, 1);
+    if (!ns || !response_add(r, SECTION_AUTHORITY, ns, owner_at, w->apex_at)) {
+        r->is_truncated = true;
+        return;
+    }
+    const struct rrset *ds = r->query->edns.wants_dnssec ? zone_node_rrset(r->context->zone_image, cut, DNS_DS) : NULL;
+    if (ds && !response_add(r, SECTION_AUTHORITY, ds, owner_at, w->apex_at))
+        r->is_truncated = true;
+    add_extras(r, ns, set_at, w->apex_at);
+}
+
+static void add_hinfo(struct walk *w)
+{
+    static const uint8_t rdata[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0}; // RFC 8482 section 4.2
+    struct wire_writer *out = &w->r->writer;
+    wire_put_u16(out, (uint16_t)(0xc000 | w->owner_at));
+    wire_put_u16(out, DNS_HINFO);
+    wire_put_u16(out, DNS_IN);
+    wire_put_u32(out, zone_image_settings(w->r->context->zone_image)->any_ttl);
+    wire_put_u16(out, sizeof rdata);
+    wire_put(out, rdata, sizeof rdata);
+    if (out->failed)
+        w->r->is_truncated = true;
+    else
+        w->r->count[SECTION_ANSWER]++;
+}
+
+// Answers from a node that has the name, or stands for it as a wildcard. True: an alias was added, go on with its
+// target.
+static bool answer_at(struct walk *w, const struct zone_node *node)
+{
+    struct response *r = w->r;
+    const void *image = r->context->zone_image;
+    const uint16_t qtype = r->query->qtype;
+    if (node->flags & NODE_CNAME && qtype != DNS_CNAME) {
+        const struct rrset *cname = zone_node_rrset(image, node, DNS_CNAME);
+        const unsigned set_at = (unsigned)r->writer.at;
+        if (!cname || !may_follow(w))
+            return false;
+        if (!response_add(r, SECTION_ANSWER, cname, w->owner_at, w->apex_at)) {
+            r->is_truncated = true;
+            return false;
+        }
+        w->owner_at = set_at + RECORD_FRAME_LEN;
+        return qtype != DNS_ANY &&
+               take_target(w, rrset_wire(cname) + RECORD_FRAME_LEN, cname->wire_len - RECORD_FRAME_LEN);
+    }
+    if (qtype == DNS_ANY && (node->rrset_count || node->flags & NODE_SERVICE)) {
+        add_hinfo(w);
+        return false;
+    }
+    if (node->flags & NODE_SERVICE && steer(r, node, w->owner_at, w->apex_at))
+        return false;
+    const struct rrset *set = zone_node_rrset(image, node, qtype);
+    if (!set) {
+        response_add_soa(r, node->zone, w->apex_at);
+        return false;
+    }
+    const unsigned set_at = (unsigned)r->writer.at;
+    if (!response_add(r, SECTION_ANSWER, set, w->owner_at, w->apex_at))
+        r->is_truncated = true;
+    else if (set->extra_count)
+        add_extras(r, set, set_at, w->apex_at);
+    return false;
+}
+
+// RFC 6672 section 3.2: the DNAME and a CNAME made from it. True: go on with the target.
+static bool follow_dname(struct walk *w, const struct zone_node *node)
+{
+    struct response *r = w->r;
+    const struct rrset *dname = zone_node_rrset(r->context->zone_image, node, DNS_DNAME);
+    if (!dname || !may_follow(w))
+        return false;
+    const uint8_t *target = rrset_wire(dname) + RECORD_FRAME_LEN;
+    const unsigned target_len = dname->wire_len - RECORD_FRAME_LEN;
+    if (!response_add(r, SECTION_ANSWER, dname, w->owner_at + w->suffix_at, w->apex_at)) {
+        r->is_truncated = true;
+        return false;
+    }
+    if (w->suffix_at + target_len > NAME_MAX_LEN) {
+        r->rcode = RCODE_YXDOMAIN; // section 2.2
+        return false;
+    }
+    // The leading labels are copied as the client wrote them when the name is the question's, else as the zone has
+    // them.
+    struct wire_writer *out = &r->writer;
+    const unsigned set_at = (unsigned)out->at;
+    const unsigned name_len = w->suffix_at + target_len;
+    uint8_t name[NAME_MAX_LEN];
+    memcpy(name, w->owner_at == DNS_HEADER_LEN ? out->data + DNS_HEADER_LEN : w->key->name, w->suffix_at);
+    memcpy(name + w->suffix_at, target, target_len);
+    if (out->cap - out->at < RECORD_FRAME_LEN + name_len) {
+        r->is_truncated = true;
+        return false;
+    }
+    wire_put_u16(out, (uint16_t)(0xc000 | w->owner_at));
+    wire_put_u16(out, DNS_CNAME);
+    wire_put_u16(out, DNS_IN);
+    wire_put_u32(out, dname->ttl); // section 3.1
+    wire_put_u16(out, (uint16_t)name_len);
+    wire_put(out, name, name_len);
+    r->count[SECTION_ANSWER]++;
+    w->owner_at = set_at + RECORD_FRAME_LEN;
+    return r->query->qtype != DNS_CNAME && r->query->qtype != DNS_ANY && take_target(w, name, name_len);
+}
+
+// One name of the chain, whose closest encloser is `node`. True: go on with the walk's next name.
+static bool walk_step(struct walk *w, const struct zone_node *node)
+{
+    struct response *r = w->r;
+    const void *image = r->context->zone_image;
+    const bool is_exact = w->suffix_at == 0;
+    if (node->cut_at && !(is_exact && r->query->qtype == DNS_DS && node->flags & NODE_CUT)) {
+        const struct zone_node *cut = (const struct zone_node *)image_at(image, node->cut_at);
+        add_referral(w, cut, w->owner_at + w->key->len - cut->name_len);
+        return false;
+    }
+    if (is_exact)
+        return answer_at(w, node);
+    if (node->flags & NODE_DNAME)
+        return follow_dname(w, node);
+    if (!node->wildcard_at) {
+        r->rcode = RCODE_NXDOMAIN;
+        response_add_soa(r, node->zone, w->apex_at);
+        return false;
+    }
+    const struct zone_node *wildcard = (const struct zone_node *)image_at(image, node->wildcard_at);
+    counters_add(r->context->counters, COUNTER_answers_wildcard, 1);
+    if (wildcard->flags & NODE_CUT && r->query->qtype != DNS_DS) {
+        add_referral(w, wildcard, w->owner_at); // RFC 4592 section 4.2: the owner is the name asked for
+        return false;
+    }
+    return answer_at(w, wildcard);
+}
+
+void resolve(struct response *r)
+{
+    const void *image = r->context->zone_image;
+    struct walk w = {.r = r, .owner_at = DNS_HEADER_LEN, .key = &r->query->key};
+    const struct zone_node *node = zone_image_find_closest(image, w.key, &w.suffix_at);
+    if (!node) {
+        r->rcode = RCODE_REFUSED;
+        return;
+    }
+    if (r->query->qtype == DNS_DS && node->flags & NODE_APEX && w.suffix_at == 0) {
+        const uint32_t parent_at =
+            zone_of(r, node->zone)->parent_cut_at; // DS lives on the parent's side (RFC 4034 section 5)
+        node = parent_at ? (const struct zone_node *)image_at(image, parent_at) : node;
+    }
+    w.zone = node->zone;
+    w.apex_at = DNS_HEADER_LEN + w.key->len - apex_of(&w)->name_len;
+    r->is_authoritative = true;
+    while (walk_step(&w, node)) { // at most CHAIN_MAX rounds: may_follow counts
+        node = zone_image_find_closest(image, w.key, &w.suffix_at);
+        if (!node || node->zone != w.zone)
+            return; // the target lies outside the zone: the resolver goes on by itself
+    }
+}
