@@ -31,7 +31,8 @@ $(error FLAVOUR must be one of release, debug, asan, tsan, cov, fuzz)
 endif
 # Debian's own hardening; the sanitizers bring their own checks.
 HARDEN := $(if $(filter release,$(FLAVOUR)),-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
-LDHARDEN := $(if $(filter release,$(FLAVOUR)),-pie -Wl,-z,relro,-z,now)
+LDHARDEN_release := -pie -Wl,-z,relro,-z,now
+LDHARDEN := $(LDHARDEN_$(FLAVOUR))
 
 VERSION := $(shell cat VERSION 2>/dev/null)
 CPPFLAGS := -I. -D_GNU_SOURCE -DSIGNPOST_VERSION='"$(VERSION)"'
