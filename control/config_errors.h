@@ -38,11 +38,14 @@ void config_errors_add(struct config_errors *errors, enum config_error_level lev
                        const char *key, const char *source, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 
-// "file:line: error: key: text", then the source line indented. Sorted by nothing: the order found is the file's.
+// Sorts the entries from number `first` on by line within each file; equal lines keep their order.
+void config_errors_sort(struct config_errors *errors, unsigned first);
+
+// "file:line: error: key: text", then the source line indented.
 void config_errors_print(const struct config_errors *errors, FILE *out);
 
 // One entry as one line without the source, into `out`. Returns `out`.
-char *config_error_line(const struct config_error *error, char *out, size_t cap);
+char *config_error_format(const struct config_error *error, char *out, size_t cap);
 
 void config_errors_fini(struct config_errors *errors);
 
