@@ -8,7 +8,7 @@
 enum {
     DECAY_SHIFT = 30, // 2^30 ns, 1.07 s: the half-life; a power of two keeps divisions out
     CELL_WAYS = 2,    // places a key may have
-    COUNT_ONE = 256 // fixed point: 8 bits behind the point
+    COUNT_ONE = 256   // fixed point: 8 bits behind the point
 };
 
 struct cell {
