@@ -7,21 +7,28 @@
 
 static_assert(crypto_shorthash_siphash24_KEYBYTES == COOKIE_SECRET_LEN, "the secret is SipHash's key");
 
-void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
-                 const uint8_t *address, bool is_ipv6, uint32_t now_s, const uint8_t secret[COOKIE_SECRET_LEN])
+// The hash half of a cookie whose first 8 octets (version, reserved, time) stand at `cookie`, written behind them.
+static void put_hash(uint8_t cookie[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
+                     const uint8_t *address, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN])
 {
     uint8_t input[EDNS_COOKIE_CLIENT_LEN + 8 + 16];
     const unsigned address_len = is_ipv6 ? 16 : 4;
+    memcpy(input, client, EDNS_COOKIE_CLIENT_LEN);
+    memcpy(input + EDNS_COOKIE_CLIENT_LEN, cookie, 8);
+    memcpy(input + EDNS_COOKIE_CLIENT_LEN + 8, address, address_len);
+    crypto_shorthash_siphash24(cookie + 8, input, EDNS_COOKIE_CLIENT_LEN + 8 + address_len, secret);
+}
+
+void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
+                 const uint8_t *address, bool is_ipv6, uint32_t now_s, const uint8_t secret[COOKIE_SECRET_LEN])
+{
     out[0] = 1; // version
     memset(out + 1, 0, 3);
     out[4] = (uint8_t)(now_s >> 24);
     out[5] = (uint8_t)(now_s >> 16);
     out[6] = (uint8_t)(now_s >> 8);
     out[7] = (uint8_t)now_s;
-    memcpy(input, client, EDNS_COOKIE_CLIENT_LEN);
-    memcpy(input + EDNS_COOKIE_CLIENT_LEN, out, 8);
-    memcpy(input + EDNS_COOKIE_CLIENT_LEN + 8, address, address_len);
-    crypto_shorthash_siphash24(out + 8, input, EDNS_COOKIE_CLIENT_LEN + 8 + address_len, secret);
+    put_hash(out, client, address, is_ipv6, secret);
 }
 
 enum cookie_verdict cookie_check(const struct edns *query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
@@ -39,8 +46,8 @@ enum cookie_verdict cookie_check(const struct edns *query, const uint8_t *addres
         return COOKIE_BAD;
     for (unsigned i = 0; i < secret_count; i++) {
         uint8_t expected[EDNS_COOKIE_SERVER_LEN];
-        cookie_make(expected, query->cookie_client, address, is_ipv6, made_s, secret[i]);
-        // RFC 9018 section 4.2: the reserved octets are hashed as they came; ours are zero.
+        memcpy(expected, server, 8); // RFC 9018 section 4.2: the reserved octets are hashed as they came
+        put_hash(expected, query->cookie_client, address, is_ipv6, secret[i]);
         if (sodium_memcmp(expected, server, sizeof expected) == 0)
             return COOKIE_GOOD;
     }

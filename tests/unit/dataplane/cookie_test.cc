@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/dns_text.h"
+
+extern "C" {
+#include "dataplane/cookie.h"
+}
+
+namespace
+{
+
+dns_text::Bytes hex(const char *text)
+{
+    dns_text::Bytes out;
+    for (; text[0] && text[1]; text += 2)
+        out.push_back(static_cast<uint8_t>(std::stoi(std::string(text, 2), nullptr, 16)));
+    return out;
+}
+
+struct Row {
+    const char *client, *address, *secret;
+    uint32_t now_s;
+    const char *cookie, *why;
+};
+
+// RFC 9018 appendix A.
+const Row rows[] = {
+    {"2464c4abcf10c957", "198.51.100.100", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559731985,
+     "010000005cf79f111f8130c3eee29480", "A.1: a new server cookie"},
+    {"2464c4abcf10c957", "198.51.100.100", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559734385,
+     "010000005cf7a871d4a564a1442aca77", "A.2: renewed for the same client"},
+    {"fc93fc62807ddb86", "203.0.113.203", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559734700,
+     "010000005cf7a9acf73a7810aca2381e", "A.3: renewed for another client"},
+    {"22681ab97d52c298", "2001:db8:220:1:59de:d0f4:8769:82b8", "445536bcd2513298075a5d379663c962", 1559741961,
+     "010000005cf7c609a6bb79d16625507a", "A.4: IPv6, after the secret rolled over"},
+};
+
+TEST(Cookie, rfc_9018_vectors)
+{
+    for (const Row &row : rows) {
+        uint8_t address[16], out[16];
+        bool is_ipv6 = std::string(row.address).find(':') != std::string::npos;
+        ASSERT_EQ(inet_pton(is_ipv6 ? AF_INET6 : AF_INET, row.address, address), 1);
+        cookie_make(out, hex(row.client).data(), address, is_ipv6, row.now_s, hex(row.secret).data());
+        EXPECT_EQ(dns_text::Bytes(out, out + 16), hex(row.cookie)) << row.why;
+    }
+}
+
+TEST(Cookie, reserved_octets_of_another_program_are_hashed_as_they_came)
+{
+    edns query{};
+    query.has_cookie = true;
+    query.cookie_server_len = 16;
+    memcpy(query.cookie_client, hex("fc93fc62807ddb86").data(), 8);
+    memcpy(query.cookie_server, hex("01abcdef5cf78f71a314227b6679ebf5").data(), 16); // RFC 9018 appendix A.3
+    const uint8_t address[4] = {203, 0, 113, 203};
+    uint8_t secret[1][16];
+    memcpy(secret[0], hex("e5e973e5a6b2a43f48e7dc849e37bfcf").data(), 16);
+    EXPECT_EQ(cookie_check(&query, address, false, 0x5cf78f71 + 60, secret, 1), COOKIE_GOOD);
+    query.cookie_server[1] ^= 1;
+    EXPECT_EQ(cookie_check(&query, address, false, 0x5cf78f71 + 60, secret, 1), COOKIE_BAD);
+}
+
+TEST(Cookie, previous_secret_is_accepted_and_times_are_bounded)
+{
+    edns query{};
+    query.has_cookie = true;
+    query.cookie_server_len = 16;
+    const uint8_t address[4] = {192, 0, 2, 1};
+    const uint8_t secrets[2][16] = {{1}, {2}};
+    cookie_make(query.cookie_server, query.cookie_client, address, false, 1000000, secrets[1]);
+    struct {
+        uint32_t now_s;
+        unsigned secret_count;
+        cookie_verdict verdict;
+        const char *why;
+    } checks[] = {
+        {1000000, 2, COOKIE_GOOD, "made with the previous secret"},
+        {1000000, 1, COOKIE_BAD, "the secret is gone"},
+        {1003600, 2, COOKIE_GOOD, "an hour old"},
+        {1003601, 2, COOKIE_BAD, "older"},
+        {999700, 2, COOKIE_GOOD, "five minutes in the future"},
+        {999699, 2, COOKIE_BAD, "further"},
+    };
+    for (const auto &c : checks)
+        EXPECT_EQ(cookie_check(&query, address, false, c.now_s, secrets, c.secret_count), c.verdict) << c.why;
+}
+
+} // namespace
