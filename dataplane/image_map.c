@@ -50,8 +50,8 @@ int image_map_from_memfd(int fd, uint64_t bytes, enum image_kind kind, struct im
         return refuse(-errno, why, "fstat");
     if (bytes < sizeof(struct image_header) || bytes > IMAGE_MAX_BYTES || (uint64_t)st.st_size != bytes)
         return refuse(-EBADMSG, why, "the memfd has not the size that the message says");
-    // MAP_POPULATE: the pages are there before a worker touches them.
-    void *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    // Not MAP_POPULATE: the check touches every page, on a thread that may take its time.
+    void *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
         return refuse(-errno, why, "mmap");
     return map_new(base, bytes, kind, map, why);

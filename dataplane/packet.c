@@ -210,8 +210,8 @@ static enum packet_verdict handle_ipv6(struct answer_context *context, const str
     return handle_udp(context, port, &u, frame, payload, cap, checksum, reply_len);
 }
 
-enum packet_verdict packet_handle(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
-                                  unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len)
+enum packet_verdict packet_handle_plain(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
+                                        unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len)
 {
     if (len < ETHERNET_LEN)
         return drop(context, COUNTER_drop_ethernet);

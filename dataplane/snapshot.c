@@ -5,7 +5,7 @@
 
 #include "table/zone_image.h"
 
-struct snapshot *snapshot_new(struct image_map *zone, struct image_map *order, enum image_kind kind)
+struct snapshot *snapshot_new(struct image_map *zone, struct image_map *order)
 {
     struct snapshot *s = calloc(1, sizeof *s);
     if (!s)
@@ -18,7 +18,6 @@ struct snapshot *snapshot_new(struct image_map *zone, struct image_map *order, e
     s->order_generation = order->generation;
     s->order_built_at_us = order->built_at_us;
     s->stale_after_s = zone_image_settings(zone->base)->stale_after_s;
-    s->kind = kind;
     s->poison = SNAPSHOT_ALIVE;
     return s;
 }

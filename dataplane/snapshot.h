@@ -16,18 +16,17 @@ extern "C" {
 struct snapshot {
     const void *zone_image, *order_image; // validated
     uint64_t zone_generation, order_generation;
-    uint64_t order_built_at_us; // wall clock, for the age of the order image
-    uint64_t stale_after_s;     // zone_settings.stale_after_s; 0: never
+    uint64_t order_built_at_us;     // wall clock, for the age of the order image
+    uint64_t stale_after_s;         // zone_settings.stale_after_s; 0: never
     struct image_map *zone, *order; // one reference each
     struct snapshot *next;          // while it waits to be freed; the reclaimer's
-    uint32_t kind;                  // enum image_kind: which image caused it
     uint32_t poison;                // SNAPSHOT_ALIVE, or SNAPSHOT_DEAD once freed: tests look for use after reclaim
 };
 
 enum { SNAPSHOT_ALIVE = 0x11fe11fe, SNAPSHOT_DEAD = 0x0badbeef };
 
 // Takes references to both. Null when out of memory.
-struct snapshot *snapshot_new(struct image_map *zone, struct image_map *order, enum image_kind kind);
+struct snapshot *snapshot_new(struct image_map *zone, struct image_map *order);
 // Drops both references. Null is legal.
 void snapshot_free(struct snapshot *snapshot);
 
