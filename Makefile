@@ -30,6 +30,8 @@ FLAVOUR_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-omit-
 ifeq ($(FLAVOUR_$(FLAVOUR)),)
 $(error FLAVOUR must be one of release, debug, asan, tsan, cov, fuzz)
 endif
+# SSE4.2 and its company are what DPDK asks of an x86-64 machine anyway.
+ARCH_FLAGS := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 # Debian's own hardening; the sanitizers bring their own checks.
 HARDEN := $(if $(filter release,$(FLAVOUR)),-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
 LDHARDEN_release := -pie -Wl,-z,relro,-z,now
@@ -37,8 +39,8 @@ LDHARDEN := $(LDHARDEN_$(FLAVOUR))
 
 VERSION := $(shell cat VERSION 2>/dev/null)
 CPPFLAGS := -I. -D_GNU_SOURCE -DSIGNPOST_VERSION='"$(VERSION)"'
-CFLAGS_ALL   := -std=gnu17 $(WARN_C) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
-CXXFLAGS_ALL := -std=gnu++17 $(WARN) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
+CFLAGS_ALL   := -std=gnu17 $(ARCH_FLAGS) $(WARN_C) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
+CXXFLAGS_ALL := -std=gnu++17 $(ARCH_FLAGS) $(WARN) $(FLAVOUR_$(FLAVOUR)) $(HARDEN) -pthread
 LDFLAGS_ALL  := $(FLAVOUR_$(FLAVOUR)) $(LDHARDEN) -pthread
 
 # ---- flags per folder; a folder sees only the libraries that its row in docs/architecture.md names ----
@@ -54,7 +56,8 @@ FLAGS_health  := $(call pkg_cflags,$(PKG_health))
 FLAGS_control := $(call pkg_cflags,$(PKG_control))
 FLAGS_dbsync  := $(call pkg_cflags,$(PKG_dbsync))
 # libdpdk's -march (corei7) reaches only the files that include DPDK. The door files end in _dpdk.c.
-DPDK_CFLAGS := $(call pkg_cflags,libdpdk)
+# -isystem: the warnings of its headers are not ours.
+DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg_cflags,libdpdk))
 DPDK_LIBS   := $(call pkg_libs,libdpdk)
 
 LIBS_table     :=
@@ -193,7 +196,7 @@ lint: deps ## format, layer arrows, headers alone in C and C++, sizes
 cov: deps ## branch coverage of the unit tests to build/cov
 	@$(MAKE) --no-print-directory FLAVOUR=cov test-unit
 	@mkdir -p build/cov/report && gcovr --branches -r . --exclude 'tests/.*' --html-details build/cov/report/index.html --print-summary build/cov
--include $(wildcard tests/bench/bench.mk)
+-include $(wildcard tests/bench/*.mk)
 
 PREFIX ?= /usr/local
 install: all ## install programs, unit files, manual pages under DESTDIR and PREFIX
@@ -204,7 +207,7 @@ install: all ## install programs, unit files, manual pages under DESTDIR and PRE
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/bench.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
 .PHONY: all deps test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -21,9 +21,11 @@ enum packet_verdict {
     PACKET_DROP    // counted; free it
 };
 
+// What the driver says of the UDP checksum.
 enum packet_checksum {
-    PACKET_CHECKSUM_UNKNOWN, // verify in software
-    PACKET_CHECKSUM_GOOD,    // the driver says so (also: field unfinished but data known good)
+    PACKET_CHECKSUM_UNKNOWN,    // verify in software
+    PACKET_CHECKSUM_GOOD,       // the field was verified
+    PACKET_CHECKSUM_UNFINISHED, // the field is not filled in yet, the data are known good (sender on the same machine)
     PACKET_CHECKSUM_BAD
 };
 

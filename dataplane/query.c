@@ -44,7 +44,7 @@ static unsigned parse_name(struct zone_key *key, const uint8_t *msg, unsigned at
         word = fold_word(word);
         memcpy(key->name + i, &word, 8);
     }
-    memset(key->name + used, 0, 8);
+    memset(key->name + used, 0, 16);
     key->len = used;
     key->label_count = labels;
     return used;

@@ -154,16 +154,11 @@ char *name_to_text(char out[NAME_TEXT_CAP], const uint8_t *wire)
 
 uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed)
 {
-    // Word-wise multiply and fold, the construction of wyhash and XXH3's short inputs: one multiplication for 16
-    // octets.
-    uint64_t h = seed ^ (len * 0x9e3779b97f4a7c15ull);
+    uint64_t h = seed;
     for (size_t at = 0; at < len; at += 16) {
-        uint64_t a, b = 0;
-        memcpy(&a, padded + at, 8);
-        if (at + 8 < len)
-            memcpy(&b, padded + at + 8, 8);
-        __uint128_t m = (__uint128_t)(a ^ h ^ 0xe7037ed1a0b428dbull) * (b ^ seed ^ 0xa0761d6478bd642full);
-        h = (uint64_t)m ^ (uint64_t)(m >> 64);
+        uint64_t word[2];
+        memcpy(word, padded + at, 16);
+        h = name_hash_step(h, word[0], word[1]);
     }
-    return h ^ h >> 29;
+    return name_hash_end(h);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,7 +19,7 @@ enum {
     NAME_MAX_LABELS = 127, // 127 labels of one octet and the root fill 255 octets
     LABEL_MAX_LEN = 63,    // RFC 1035 section 2.3.4
     NAME_TEXT_CAP = 1020,  // every octet escaped as \DDD, dots, and the final zero
-    NAME_PADDED_CAP = 264  // a name, zero-filled to whole 8-byte words, for word-wise hashing and comparing
+    NAME_PADDED_CAP = 272  // a name, zero-filled to whole 16-byte blocks, for hashing and comparing by blocks
 };
 
 // Length of the name at `wire`, at most `cap` bytes away; negative -EINVAL for a pointer, an overlong label or name, or
@@ -40,11 +41,25 @@ int name_from_text(uint8_t out[NAME_MAX_LEN], const char *text);
 // To presentation form with a final dot, special octets escaped. Returns `out`.
 char *name_to_text(char out[NAME_TEXT_CAP], const uint8_t *wire);
 
-// Hash of the lower-case name of `len` octets at `padded`, zero-filled behind its end to a whole 8-byte word (see
-// NAME_PADDED_CAP), which makes every suffix of a padded name hashable in place.
-// Not a cryptographic hash: tables keyed by it are built by
-// the operator, so a client that chooses names can only make look-ups miss, whose cost is bounded by the table.
+// Hash of the lower-case name of `len` octets at `padded`, zero-filled behind its end to a whole 16-byte block (see
+// NAME_PADDED_CAP), which makes every suffix of a padded name hashable in place. Not a cryptographic hash: tables keyed
+// by it are built by the operator, so a client that chooses names can only make look-ups miss, whose cost is bounded by
+// the table.
 uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed);
+
+// One step of the hash over 16 octets as two little-endian words: multiply and fold, the construction of wyhash and
+// XXH3's short inputs. The hash of a name is name_hash_end of the last step; the first step starts from the seed. (The
+// length needs no place in it: names end in their only empty label.)
+static inline uint64_t name_hash_step(uint64_t h, uint64_t low, uint64_t high)
+{
+    const __uint128_t m = (__uint128_t)(low ^ h ^ 0xe7037ed1a0b428dbull) * (high ^ 0xa0761d6478bd642full);
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static inline uint64_t name_hash_end(uint64_t h)
+{
+    return h ^ h >> 29;
+}
 
 #ifdef __cplusplus
 }

@@ -120,7 +120,7 @@ static uint32_t slot_of(uint32_t slot_count, uint32_t zone, const uint8_t *name,
 {
     uint8_t padded[NAME_PADDED_CAP];
     memcpy(padded, name, len);
-    memset(padded + len, 0, 8);
+    memset(padded + len, 0, 16);
     return (uint32_t)name_hash(padded, len, BUILDER_SEED + zone) & (slot_count - 1);
 }
 

@@ -350,7 +350,8 @@ static int reserve_sections(struct layout *l)
         if (n->is_hidden && !is_in_image(b, i))
             continue;
         n->image_at = (uint32_t)(node_bytes / 8);
-        node_bytes += sizeof(struct zone_node) + type_count(b, n) * sizeof(struct rrset_ref) + round8(n->name_len);
+        node_bytes +=
+            sizeof(struct zone_node) + type_count(b, n) * sizeof(struct rrset_ref) + ((n->name_len + 15u) & ~15u);
         l->node_count++;
         if (node_bytes > IMAGE_MAX_BYTES)
             return -E2BIG;

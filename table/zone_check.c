@@ -91,7 +91,7 @@ static uint64_t node_bytes(const struct check *c, uint32_t at)
     if (room < sizeof(struct zone_node))
         return 0;
     const struct zone_node *node = (const struct zone_node *)image_at(c->image, at);
-    const uint64_t padded = ((uint64_t)node->name_len + 7) & ~7ull;
+    const uint64_t padded = ((uint64_t)node->name_len + 15) & ~15ull;
     const uint64_t bytes = sizeof *node + (uint64_t)node->rrset_count * sizeof(struct rrset_ref) + padded;
     if (bytes > room)
         return 0;

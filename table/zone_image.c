@@ -9,7 +9,7 @@ void zone_key_init(struct zone_key *key, const uint8_t *wire, unsigned len)
     for (; wire[at] != 0; at += wire[at] + 1u)
         labels++;
     name_fold(key->name, wire, len);
-    memset(key->name + len, 0, 8);
+    memset(key->name + len, 0, 16);
     key->len = len;
     key->label_count = labels;
 }

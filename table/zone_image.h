@@ -88,7 +88,7 @@ struct zone_node {
     uint16_t rrset_count;
     uint8_t name_len, label_count;
     uint32_t tag; // the slot's tag
-    // followed by struct rrset_ref[rrset_count], then the lower-case name, zero-filled to 8 bytes
+    // followed by struct rrset_ref[rrset_count], then the lower-case name, zero-filled to 16 bytes
 };
 static_assert(sizeof(struct zone_node) == 24, "nodes are multiples of 8 bytes");
 

@@ -235,7 +235,7 @@ TEST_F(Packet, checksum_verdict_of_the_driver_is_used)
 {
     Frame bad;
     bad.bad_checksum = true;
-    EXPECT_EQ(handle(bad.bytes(), PACKET_CHECKSUM_GOOD), PACKET_SEND) << "field unfinished, data known good";
+    EXPECT_EQ(handle(bad.bytes(), PACKET_CHECKSUM_UNFINISHED), PACKET_SEND) << "field unfinished, data known good";
     EXPECT_EQ(handle(Frame{}.bytes(), PACKET_CHECKSUM_BAD), PACKET_DROP);
     Frame none;
     none.zero_checksum = true;

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+$(OBJ)/tests/bench/bench_answer: $(OBJ)/tests/bench/bench_answer.o $(call objs,$(SRC_dataplane) $(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
+bench-answer: deps $(OBJ)/tests/bench/bench_answer ## ns and instructions per answer of the pure path
+	@scripts/bench-answer
+.PHONY: bench-answer
