@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// signpost-dataplane: the start, the once-a-second duties of the main thread, and the end.
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/counters_page.h"
+#include "dataplane/eal_dpdk.h"
+#include "dataplane/kernel_quiet.h"
+#include "dataplane/log.h"
+#include "dataplane/manager.h"
+#include "dataplane/notify.h"
+#include "dataplane/options.h"
+#include "dataplane/port_dpdk.h"
+#include "dataplane/rate_limit.h"
+#include "dataplane/worker_dpdk.h"
+
+enum {
+    EXIT_USAGE = 2,
+    RATE_LIMIT_BITS = 16, // cells per worker: 2^16 of 16 bytes; fewer: strangers share cells under attack
+    LINK_WAIT_MS = 3000,  // cards take up to a second after their start
+    STOP_LIMIT_S = 10     // a driver that hangs at the end must not keep the process
+};
+
+struct program {
+    struct options options;
+    bool is_floating, has_eal;
+    struct port port[OPTIONS_PORT_MAX];
+    unsigned port_count;
+    struct counters_memory counters;
+    struct worker *worker; // options.core_count of them
+    struct manager *manager;
+    struct kernel_quiet quiet;
+    uint64_t watched_loops[OPTIONS_CORE_MAX];
+    bool stop; // read by the workers
+};
+
+static int start_ports(struct program *p)
+{
+    char why[PORT_WHY_CAP];
+    const enum idle_policy idle = options_idle(&p->options);
+    for (unsigned i = 0; i < p->options.port_count; i++) {
+        struct port *port = &p->port[i];
+        if (port_open(port, &p->options.port[i], i, p->options.core_count, idle, why) < 0) {
+            log_error("%s", why);
+            return -1;
+        }
+        p->port_count = i + 1;
+        if (port_start(port, why) < 0) {
+            log_error("%s", why);
+            return -1;
+        }
+        if (port->kind == PORT_AF_PACKET)
+            kernel_quiet_open(&p->quiet, p->options.address, p->options.address_count, p->options.port[i].name);
+    }
+    return 0;
+}
+
+// Frames before a card's link is up are lost: wait, but never refuse to serve for it.
+static void wait_for_links(struct program *p)
+{
+    for (unsigned waited = 0; waited < LINK_WAIT_MS; waited += 50) {
+        unsigned down = 0;
+        for (unsigned i = 0; i < p->port_count; i++) {
+            port_poll_link(&p->port[i]);
+            down += !p->port[i].is_up && p->port[i].kind == PORT_PCI;
+        }
+        if (down == 0)
+            return;
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    }
+    log_warning("not all links are up yet; serving all the same");
+}
+
+static int start_manager(struct program *p)
+{
+    char why[256];
+    const struct manager_config config = {.socket_path = p->options.socket_path,
+                                          .state_dir = p->options.state_dir,
+                                          .counters = &p->counters,
+                                          .worker_count = p->options.core_count,
+                                          .owner = geteuid()};
+    p->manager = manager_new(&config, why);
+    if (!p->manager) {
+        log_error("%s", why);
+        return -1;
+    }
+    return 0;
+}
+
+static int start_workers(struct program *p)
+{
+    for (unsigned i = 0; i < p->options.core_count; i++) {
+        uint64_t seed;
+        if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+            return -1;
+        struct rate_limit *limit = rate_limit_new(RATE_LIMIT_BITS, seed);
+        if (!limit)
+            return -1;
+        worker_init(&p->worker[i], i, p->port, p->port_count, options_idle(&p->options), &p->counters.page->block[i],
+                    limit, &p->stop);
+        if (eal_launch(i, worker_run, &p->worker[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+// True when every worker went round its loop since the last call.
+static bool have_workers_moved(struct program *p)
+{
+    bool has_moved = true;
+    for (unsigned i = 0; i < p->options.core_count; i++) {
+        const uint64_t loops = counters_read(&p->counters.page->block[i].value[COUNTER_loops]);
+        has_moved = has_moved && loops != p->watched_loops[i];
+        p->watched_loops[i] = loops;
+    }
+    return has_moved;
+}
+
+static void each_second(struct program *p)
+{
+    struct port_statistics sum = {0};
+    for (unsigned i = 0; i < p->port_count; i++) {
+        port_add_statistics(&p->port[i], &sum);
+        if (port_poll_link(&p->port[i]))
+            log_notice("port %s: link %s", p->port[i].label, p->port[i].is_up ? "up" : "down");
+    }
+    counters_page_set(&p->counters.page->port_missed, sum.missed);
+    counters_page_set(&p->counters.page->port_errors, sum.errors);
+    counters_page_set(&p->counters.page->port_no_buffer, sum.no_buffer);
+    if (have_workers_moved(p))
+        notify_send("WATCHDOG=1");
+    else
+        log_warning("a worker does not move");
+}
+
+static void serve(struct program *p, const sigset_t *signals)
+{
+    struct timespec period = {1, 0};
+    const uint64_t watchdog_us = notify_watchdog_us();
+    if (watchdog_us && watchdog_us / 2 < 1000000) // feed twice per interval
+        period = (struct timespec){0, (long)(watchdog_us / 2) * 1000};
+    for (;;) {
+        const int signal_number = sigtimedwait(signals, NULL, &period);
+        if (signal_number > 0) {
+            log_notice("ending on %s", strsignal(signal_number));
+            return;
+        }
+        each_second(p);
+    }
+}
+
+static void stop_all(struct program *p)
+{
+    if (!p->has_eal)
+        return;
+    alarm(STOP_LIMIT_S);
+    notify_send("STOPPING=1");
+    __atomic_store_n(&p->stop, true, __ATOMIC_RELEASE);
+    eal_wait();
+    manager_free(p->manager);
+    for (unsigned i = 0; i < p->options.core_count && p->worker; i++)
+        rate_limit_free(p->worker[i].context.rate_limit);
+    for (unsigned i = 0; i < p->port_count; i++)
+        port_close(&p->port[i]);
+    kernel_quiet_close(&p->quiet);
+    counters_page_fini(&p->counters);
+    free(p->worker);
+    eal_stop();
+}
+
+static int start_all(struct program *p)
+{
+    char why[512];
+    unsigned memory_mb = 0;
+    for (unsigned i = 0; i < p->options.port_count; i++)
+        memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count);
+    if (eal_start(&p->options, p->is_floating, memory_mb, why, sizeof why) < 0) {
+        log_error("%s", why);
+        return -1;
+    }
+    p->has_eal = true;
+    p->worker = aligned_alloc(128, (sizeof *p->worker + 127) / 128 * 128 * p->options.core_count);
+    const int rc = p->worker ? counters_page_init(&p->counters, p->options.core_count + 1, eal_ticks_per_s()) : -ENOMEM;
+    if (rc < 0) {
+        log_error("counters: %s", strerror(-rc));
+        return -1;
+    }
+    memset(p->worker, 0, sizeof *p->worker * p->options.core_count);
+    if (start_ports(p) < 0 || start_manager(p) < 0)
+        return -1;
+    if (start_workers(p) < 0 || manager_start(p->manager) < 0) {
+        log_error("the workers cannot be started");
+        return -1;
+    }
+    return 0;
+}
+
+static void say_ready(const struct program *p)
+{
+    wait_for_links((struct program *)(uintptr_t)p);
+    for (unsigned i = 0; i < p->port_count; i++) {
+        const uint8_t *mac = p->port[i].packet.mac;
+        log_notice("port %s: %u queues, %02x:%02x:%02x:%02x:%02x:%02x, link %s", p->port[i].label,
+                   p->port[i].queue_count, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+                   p->port[i].is_up ? "up" : "down");
+    }
+    log_notice("ready: %u workers, %s, %s huge pages, %s", p->options.core_count,
+               options_idle(&p->options) == IDLE_BUSY ? "polling without pause" : "sleeping when idle",
+               eal_uses_huge_pages() ? "with" : "without",
+               manager_has_images(p->manager) ? "answering" : "waiting for the first tables");
+    notify_send("READY=1");
+}
+
+static void set_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigprocmask(SIG_BLOCK, signals, NULL); // inherited by every thread; the main thread takes them
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); // there is nothing to reload here
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    struct program *p = &program;
+    char why[512];
+    sigset_t signals;
+    if (options_parse(&p->options, argc, argv, why, sizeof why) < 0) {
+        fprintf(stderr, "signpost-dataplane: %s\n", why);
+        return EXIT_USAGE;
+    }
+    if (p->options.wants_help || p->options.wants_version) {
+        fputs(p->options.wants_help ? options_usage() : "signpost-dataplane " SIGNPOST_VERSION "\n", stdout);
+        return 0;
+    }
+    log_init(p->options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE);
+    if (eal_choose_cores(&p->options, &p->is_floating, why, sizeof why) < 0) {
+        fprintf(stderr, "signpost-dataplane: %s\n", why);
+        return EXIT_USAGE;
+    }
+    set_signals(&signals);
+    const int rc = start_all(p);
+    if (rc == 0) {
+        say_ready(p);
+        serve(p, &signals);
+    }
+    stop_all(p);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

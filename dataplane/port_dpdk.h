@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// A DPDK port as the workers use it: made from a --port option, one queue pair for each worker.
+//
+// The main thread opens, starts, polls and closes ports; between start and close the workers read them. What a driver
+// does not offer (queues, RSS, checksums) is done without. No header of DPDK is needed to include this one.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/options.h"
+#include "dataplane/packet.h"
+
+struct rte_mempool;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { PORT_WHY_CAP = 400, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16 };
+
+struct port {
+    uint16_t id;                   // DPDK's number
+    uint16_t queue_count;          // worker n has queue n when n < queue_count
+    struct packet_port packet;     // what packet_handle needs
+    bool may_block;                // its receive function may sleep in poll(2): readers go offline around it
+    bool has_checksum_flags;       // the driver reports checksums of received packets
+    int wait_fd[OPTIONS_CORE_MAX]; // readable when the queue has packets; -1: none, sleep instead
+    struct rte_mempool *pool;
+    enum port_kind kind;
+    char label[PORT_LABEL_CAP]; // "af_packet:eth0"
+    // the main thread's own
+    bool is_started, is_up;
+    uint64_t link_changes;
+};
+
+struct port_statistics {
+    uint64_t missed, errors, no_buffer;
+};
+
+// Megabytes of packet buffers that a port of this kind takes.
+unsigned port_memory_mb(enum port_kind kind, unsigned worker_count);
+
+// Creates the device (after eal_start), its buffers and queues. `number` distinguishes devices of one process. 0 or a
+// negative errno with a sentence and the remedy in `why`; after an error there is nothing to close.
+int port_open(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
+              enum idle_policy idle, char why[PORT_WHY_CAP]);
+
+// Wraps a DPDK port that exists already (tests: net_ring).
+int port_adopt(struct port *port, uint16_t id, unsigned worker_count, char why[PORT_WHY_CAP]);
+
+// Starts the queues. 0 or a negative errno with a sentence.
+int port_start(struct port *port, char why[PORT_WHY_CAP]);
+
+// Asks for the link; true when it changed. Polled, because interrupts for it cannot be relied on.
+bool port_poll_link(struct port *port);
+
+// Adds the port's statistics to *sum.
+void port_add_statistics(const struct port *port, struct port_statistics *sum);
+
+// Stops and removes the device. A zeroed port is legal.
+void port_close(struct port *port);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker_dpdk.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/publish.h"
+
+enum { PREFETCH_AHEAD = 4, TIMER_SLACK_NS = 1000 };
+
+// Totals of one burst, added to the counters once.
+struct burst {
+    struct rte_mbuf *send[WORKER_BURST], *drop[WORKER_BURST];
+    unsigned send_count, drop_count;
+    uint64_t rx_bytes, tx_bytes;
+};
+
+void worker_init(struct worker *w, unsigned number, struct port *port, unsigned port_count, enum idle_policy idle,
+                 struct counters_block *counters, struct rate_limit *rate_limit, const bool *stop)
+{
+    *w = (struct worker){.number = number,
+                         .port = port,
+                         .port_count = port_count,
+                         .idle = idle,
+                         .stop = stop,
+                         .counters = counters,
+                         .context = {.counters = counters, .rate_limit = rate_limit},
+                         .sleep_us = WORKER_SLEEP_MIN_US};
+    worker_clock_init(&w->clock, rte_get_tsc_hz());
+}
+
+// The snapshot for this burst. Its address says nothing about its contents (memory is used again): all is copied.
+static void load_snapshot(struct worker *w, bool is_clock_set)
+{
+    struct answer_context *c = &w->context;
+    const struct snapshot *s = publish_read();
+    if (!s)
+        return; // none yet: the context's pointers are null and queries are dropped as drop_not_ready
+    c->zone_image = s->zone_image;
+    c->order_image = s->order_image;
+    struct counters_block *b = w->counters;
+    if (is_clock_set || s->order_generation != b->order_generation || s->zone_generation != b->zone_generation) {
+        c->is_stale = s->stale_after_s && w->clock.wall_us > s->order_built_at_us + s->stale_after_s * 1000000u;
+        __atomic_store_n(&b->zone_generation, s->zone_generation, __ATOMIC_RELAXED);
+        __atomic_store_n(&b->order_generation, s->order_generation, __ATOMIC_RELAXED);
+    }
+}
+
+static enum packet_checksum checksum_of(const struct port *port, const struct rte_mbuf *m)
+{
+    if (!port->has_checksum_flags)
+        return PACKET_CHECKSUM_UNKNOWN;
+    switch (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+    case RTE_MBUF_F_RX_L4_CKSUM_BAD:
+        return PACKET_CHECKSUM_BAD;
+    case RTE_MBUF_F_RX_L4_CKSUM_GOOD:
+    case RTE_MBUF_F_RX_L4_CKSUM_NONE: // the field is unfinished, the data known to be good (host-local packets)
+        return PACKET_CHECKSUM_GOOD;
+    default:
+        return PACKET_CHECKSUM_UNKNOWN;
+    }
+}
+
+static void handle_frame(struct worker *w, const struct port *port, struct rte_mbuf *m, struct burst *b)
+{
+    b->rx_bytes += m->pkt_len;
+    const unsigned len = m->data_len, cap = (unsigned)(m->buf_len - m->data_off);
+    unsigned reply_len = 0;
+    // Frames over several buffers or without room behind are larger than any query that we serve.
+    if (m->nb_segs != 1 || cap < len + 64) {
+        counters_add(w->counters, COUNTER_drop_ethernet, 1);
+        b->drop[b->drop_count++] = m;
+        return;
+    }
+    uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+    if (packet_handle(&w->context, &port->packet, frame, len, cap, checksum_of(port, m), &reply_len) != PACKET_SEND) {
+        b->drop[b->drop_count++] = m; // a kernel behind the port has its own copy
+        return;
+    }
+    m->data_len = (uint16_t)reply_len; // also cuts Ethernet padding
+    m->pkt_len = reply_len;
+    m->ol_flags = m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? RTE_MBUF_F_TX_VLAN : 0;
+    b->tx_bytes += reply_len;
+    b->send[b->send_count++] = m;
+}
+
+static void send_burst(struct worker *w, const struct port *port, struct burst *b)
+{
+    const uint16_t sent = rte_eth_tx_burst(port->id, (uint16_t)w->number, b->send, (uint16_t)b->send_count);
+    if (sent < b->send_count) {
+        for (unsigned i = sent; i < b->send_count; i++)
+            b->tx_bytes -= b->send[i]->pkt_len;
+        counters_add(w->counters, COUNTER_tx_full, b->send_count - sent);
+        rte_pktmbuf_free_bulk(b->send + sent, b->send_count - sent);
+    }
+    counters_add(w->counters, COUNTER_tx_packets, sent);
+    counters_add(w->counters, COUNTER_tx_bytes, b->tx_bytes);
+}
+
+static unsigned serve_port(struct worker *w, const struct port *port, uint64_t tsc)
+{
+    struct rte_mbuf *frame[WORKER_BURST];
+    if (port->may_block)
+        publish_offline();
+    const unsigned n = rte_eth_rx_burst(port->id, (uint16_t)w->number, frame, WORKER_BURST);
+    if (port->may_block)
+        publish_online();
+    if (n == 0)
+        return 0;
+    for (unsigned i = 0; i < n && i < PREFETCH_AHEAD; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
+    const bool is_clock_set = worker_clock_read(&w->clock, tsc);
+    w->context.now_ns = w->clock.now_ns;
+    w->context.now_s = (uint32_t)(w->clock.wall_us / 1000000u);
+    load_snapshot(w, is_clock_set);
+    struct burst b;
+    b.send_count = b.drop_count = 0;
+    b.rx_bytes = b.tx_bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (i + PREFETCH_AHEAD < n)
+            rte_prefetch0(rte_pktmbuf_mtod(frame[i + PREFETCH_AHEAD], void *));
+        handle_frame(w, port, frame[i], &b);
+    }
+    counters_add(w->counters, COUNTER_rx_packets, n);
+    counters_add(w->counters, COUNTER_rx_bytes, b.rx_bytes);
+    if (b.send_count)
+        send_burst(w, port, &b);
+    if (b.drop_count)
+        rte_pktmbuf_free_bulk(b.drop, b.drop_count);
+    return n;
+}
+
+unsigned worker_turn(struct worker *w)
+{
+    unsigned received = 0;
+    const uint64_t started = rte_rdtsc();
+    for (unsigned i = 0; i < w->port_count; i++)
+        if (w->number < w->port[i].queue_count)
+            received += serve_port(w, &w->port[i], started);
+    counters_add(w->counters, COUNTER_loops, 1);
+    if (received) {
+        counters_add(w->counters, COUNTER_loops_busy, 1);
+        counters_add(w->counters, COUNTER_busy_cycles, rte_rdtsc() - started);
+    }
+    publish_quiescent();
+    return received;
+}
+
+// Until a port with a descriptor has packets, or for as long as the other ports may go unwatched.
+static void wait_idle(struct worker *w)
+{
+    struct pollfd set[OPTIONS_PORT_MAX];
+    unsigned waiting = 0, watched = 0;
+    for (unsigned i = 0; i < w->port_count; i++) {
+        if (w->number >= w->port[i].queue_count)
+            continue;
+        watched++;
+        if (w->port[i].wait_fd[w->number] >= 0)
+            set[waiting++] = (struct pollfd){w->port[i].wait_fd[w->number], POLLIN, 0};
+    }
+    struct timespec time = {0, WORKER_WAIT_MAX_MS * 1000000};
+    if (waiting < watched) {
+        time.tv_nsec = w->sleep_us * 1000;
+        w->sleep_us = w->sleep_us * 2 < WORKER_SLEEP_MAX_US ? w->sleep_us * 2 : WORKER_SLEEP_MAX_US;
+    }
+    counters_add(w->counters, COUNTER_sleeps, 1);
+    publish_offline();
+    ppoll(set, waiting, &time, NULL);
+    publish_online();
+}
+
+int worker_run(void *argument)
+{
+    struct worker *w = argument;
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); // the default of 50 us would double the shortest waits
+    publish_register();
+    while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
+        if (worker_turn(w)) {
+            w->empty_turns = 0;
+            w->sleep_us = WORKER_SLEEP_MIN_US;
+        } else if (w->idle == IDLE_SLEEP && ++w->empty_turns >= WORKER_SPIN_TURNS) {
+            w->empty_turns = WORKER_SPIN_TURNS;
+            wait_idle(w);
+        } else {
+            rte_pause();
+        }
+    }
+    publish_unregister();
+    return 0;
+}
