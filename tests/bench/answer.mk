@@ -5,3 +5,6 @@ $(OBJ)/tests/bench/bench_answer: $(OBJ)/tests/bench/bench_answer.o $(call objs,$
 bench-answer: deps $(OBJ)/tests/bench/bench_answer ## ns and instructions per answer of the pure path
 	@scripts/bench-answer
 .PHONY: bench-answer
+$(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(call objs,$(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@

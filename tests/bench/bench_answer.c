@@ -12,9 +12,8 @@
 
 #include "dataplane/checksum.h"
 #include "dataplane/packet.h"
-#include "table/order_image.h"
 #include "table/wire.h"
-#include "table/zone_builder.h"
+#include "tests/bench/bench_world.h"
 
 enum { FRAME_CAP = 512, FRAME_COUNT = 4096 };
 
@@ -25,75 +24,11 @@ struct frame {
 
 struct bench {
     const char *name;
-    unsigned names;
-    void *zone_image, *order_image;
-    size_t zone_len, order_len;
+    struct bench_world world;
     struct frame *frame;
 };
 
-static const uint8_t node_v4[4] = {192, 0, 2, 53}, node_v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 0x53};
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
-
-static void add(struct zone_builder *b, const char *owner, uint16_t type, const void *rdata, unsigned len)
-{
-    uint8_t name[NAME_MAX_LEN];
-    if (name_from_text(name, owner) < 0 || zone_builder_add_record(b, 0, name, type, 300, rdata, (uint16_t)len, 0) < 0)
-        exit(1);
-}
-
-static void build_zone(struct bench *x)
-{
-    static const uint8_t soa[] = "\2ns\7example\3com\0\1h\7example\3com\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0";
-    struct zone_builder *b = zone_builder_new(NULL, NULL);
-    struct zone_settings settings = {
-        .flags = SETTING_CLIENT_SUBNET | SETTING_COOKIES, .udp_max = 1232, .cookie_secret_count = 1};
-    uint8_t name[NAME_MAX_LEN];
-    char text[64];
-    settings.address_count = 2;
-    memcpy(settings.address[0].address, node_v4, 4);
-    memcpy(settings.address[1].address, node_v6, 16);
-    settings.address[1].is_ipv6 = 1;
-    zone_builder_set_settings(b, &settings);
-    struct region_prefix *prefix = calloc(65536, sizeof *prefix);
-    for (unsigned i = 0; i < 65536; i++)
-        prefix[i] = (struct region_prefix){{10, (uint8_t)(i >> 8), (uint8_t)i}, 0, 24, (uint16_t)(1 + i % 7)};
-    zone_builder_set_regions(b, prefix, 65536);
-    free(prefix);
-    name_from_text(name, "example.com");
-    zone_builder_add_zone(b, name);
-    add(b, "example.com", 6, soa, sizeof soa);
-    add(b, "*.wild.example.com", 1, node_v4, 4);
-    for (unsigned i = 0; i < x->names; i++) {
-        snprintf(text, sizeof text, "host%u.example.com", i);
-        add(b, text, 1, node_v4, 4);
-        add(b, text, 28, node_v6, 16);
-    }
-    for (unsigned i = 0; i < 60; i++)
-        add(b, "many.example.com", 28, (const uint8_t[16]){0x20, 1, [15] = (uint8_t)i}, 16);
-    const unsigned services = 16;
-    for (unsigned i = 0; i < services; i++) {
-        snprintf(text, sizeof text, "www%u.example.com", i);
-        name_from_text(name, text);
-        zone_builder_add_service(b, name, i);
-    }
-    if (zone_builder_finish(b, 1, 1, 1, &x->zone_image, &x->zone_len) < 0)
-        exit(1);
-    zone_builder_free(b);
-}
-
-static void build_order(struct bench *x)
-{
-    const struct order_record four[] = {{node_v4, 4}, {node_v4, 4}}, six[] = {{node_v6, 16}, {node_v6, 16}};
-    const struct order_rrset sets[] = {{1, 30, four, 2}, {28, 30, six, 2}};
-    const struct order_answer_input answer = {ORDER_ANSWER, 0, 0, 2, sets, 2};
-    const uint32_t classes[8] = {0};
-    struct order_service_input service[16];
-    for (unsigned i = 0; i < 16; i++)
-        service[i] = (struct order_service_input){
-            strcmp(x->name, "a_edns_subnet") ? 0 : ORDER_BY_REGION, 1, 1u << 1 | 1u << 28, &answer, 1, classes};
-    if (order_image_build(service, 16, 8, 1, 1, 1, &x->order_image, &x->order_len) < 0)
-        exit(1);
-}
 
 static int is_case(const struct bench *x, const char *name)
 {
@@ -117,7 +52,7 @@ static unsigned put_question(struct wire_writer *w, const struct bench *x, unsig
              is_case(x, "a_edns_v6"))
         snprintf(text, sizeof text, "www%u.example.com", number % 16);
     else
-        snprintf(text, sizeof text, "host%u.example.com", number % x->names);
+        snprintf(text, sizeof text, "host%u.example.com", number % x->world.names);
     wire_put(w, name, (size_t)name_from_text(name, text));
     wire_put_u16(w, type);
     wire_put_u16(w, 1);
@@ -161,14 +96,14 @@ static void put_frame(struct frame *f, const struct bench *x, unsigned number)
     if (is_ipv6) {
         const uint8_t head[8] = {0x60, 0, 0, 0, (uint8_t)(len >> 8), (uint8_t)len, 17, 64};
         memcpy(ip, head, 8);
-        memcpy(ip + 8, node_v6, 16);
+        memcpy(ip + 8, bench_v6, 16);
         ip[22] = (uint8_t)number;
-        memcpy(ip + 24, node_v6, 16);
+        memcpy(ip + 24, bench_v6, 16);
     } else {
         const uint8_t head[12] = {0x45, 0, (uint8_t)((len + 20) >> 8), (uint8_t)(len + 20), 0, 1, 0, 0, 64, 17, 0, 0};
         memcpy(ip, head, 12);
         memcpy(ip + 12, (const uint8_t[4]){198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)}, 4);
-        memcpy(ip + 16, node_v4, 4);
+        memcpy(ip + 16, bench_v4, 4);
         const uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, ip, 20));
         memcpy(ip + 10, &sum, 2);
     }
@@ -217,26 +152,28 @@ int main(int argc, char **argv)
 {
     if (argc < 4)
         return fprintf(stderr, "usage: bench_answer CASE NAMES COUNT [zipf]\n"), 2;
-    struct bench x = {.name = argv[1], .names = (unsigned)atoi(argv[2])};
+    struct bench x = {.name = argv[1], .world = {.names = (unsigned)atoi(argv[2]), .services = 16}};
+    memcpy(x.world.address, bench_v4, 4);
+    x.world.service_flags = is_case(&x, "a_edns_subnet") ? ORDER_BY_REGION : 0;
     const unsigned count = (unsigned)atoi(argv[3]);
     struct counters_block *counters = aligned_alloc(128, sizeof *counters);
     memset(counters, 0, sizeof *counters);
-    build_zone(&x);
-    build_order(&x);
+    bench_build_zone(&x.world);
+    bench_build_order(&x.world);
     x.frame = calloc(FRAME_COUNT, sizeof *x.frame);
     unsigned state = 1;
     for (unsigned i = 0; i < FRAME_COUNT; i++) {
-        const unsigned spread = (unsigned)((uint64_t)i * 2654435761u % x.names);
-        put_frame(&x.frame[i], &x, argc > 4 ? zipf(x.names, &state) : spread);
+        const unsigned spread = (unsigned)((uint64_t)i * 2654435761u % x.world.names);
+        put_frame(&x.frame[i], &x, argc > 4 ? zipf(x.world.names, &state) : spread);
     }
-    struct answer_context context = {.zone_image = x.zone_image,
-                                     .order_image = x.order_image,
+    struct answer_context context = {.zone_image = x.world.zone_image,
+                                     .order_image = x.world.order_image,
                                      .counters = counters,
                                      .now_ns = 1,
                                      .now_s = 1700000000};
     unsigned answered = 0;
     const double copy = run(&x, count, &context, false, &answered);
     const double real = run(&x, count, &context, true, &answered);
-    printf("%.1f %u %zu\n", (real - copy) / count, answered, x.zone_len);
+    printf("%.1f %u %zu\n", (real - copy) / count, answered, x.world.zone_len);
     return answered == count ? 0 : 1;
 }

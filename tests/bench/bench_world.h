@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// For benchmarks: one zone with many names, and services with two addresses of each family in order.
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "table/order_image.h"
+#include "table/zone_builder.h"
+
+static const uint8_t bench_v4[4] = {192, 0, 2, 53}, bench_v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 0x53};
+
+struct bench_world {
+    unsigned names, services;
+    uint32_t service_flags; // ORDER_BY_REGION or 0
+    uint8_t address[4];     // of the node
+    void *zone_image, *order_image;
+    size_t zone_len, order_len;
+};
+
+static inline void bench_add(struct zone_builder *b, const char *owner, uint16_t type, const void *rdata, unsigned len)
+{
+    uint8_t name[NAME_MAX_LEN];
+    if (name_from_text(name, owner) < 0 || zone_builder_add_record(b, 0, name, type, 300, rdata, (uint16_t)len, 0) < 0)
+        exit(1);
+}
+
+static inline void bench_set_regions(struct zone_builder *b)
+{
+    struct region_prefix *prefix = calloc(65536, sizeof *prefix);
+    for (unsigned i = 0; i < 65536; i++)
+        prefix[i] = (struct region_prefix){{10, (uint8_t)(i >> 8), (uint8_t)i}, 0, 24, (uint16_t)(1 + i % 7)};
+    zone_builder_set_regions(b, prefix, 65536);
+    free(prefix);
+}
+
+static inline void bench_set_settings(struct zone_builder *b, const struct bench_world *x)
+{
+    struct zone_settings settings = {
+        .flags = SETTING_CLIENT_SUBNET | SETTING_COOKIES, .udp_max = 1232, .cookie_secret_count = 1};
+    settings.address_count = 2;
+    memcpy(settings.address[0].address, x->address, 4);
+    memcpy(settings.address[1].address, bench_v6, 16);
+    settings.address[1].is_ipv6 = 1;
+    zone_builder_set_settings(b, &settings);
+}
+
+// host<N>.example.com, many.example.com (truncated over UDP), *.wild.example.com, www<N>.example.com (services).
+static inline void bench_build_zone(struct bench_world *x)
+{
+    static const uint8_t soa[] = "\2ns\7example\3com\0\1h\7example\3com\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0";
+    struct zone_builder *b = zone_builder_new(NULL, NULL);
+    uint8_t name[NAME_MAX_LEN];
+    char text[64];
+    bench_set_settings(b, x);
+    bench_set_regions(b);
+    name_from_text(name, "example.com");
+    zone_builder_add_zone(b, name);
+    bench_add(b, "example.com", 6, soa, sizeof soa);
+    bench_add(b, "*.wild.example.com", 1, bench_v4, 4);
+    for (unsigned i = 0; i < x->names; i++) {
+        snprintf(text, sizeof text, "host%u.example.com", i);
+        bench_add(b, text, 1, bench_v4, 4);
+        bench_add(b, text, 28, bench_v6, 16);
+    }
+    for (unsigned i = 0; i < 60; i++)
+        bench_add(b, "many.example.com", 28, (const uint8_t[16]){0x20, 1, [15] = (uint8_t)i}, 16);
+    for (unsigned i = 0; i < x->services; i++) {
+        snprintf(text, sizeof text, "www%u.example.com", i);
+        name_from_text(name, text);
+        zone_builder_add_service(b, name, i);
+    }
+    if (zone_builder_finish(b, 1, 1, 1, &x->zone_image, &x->zone_len) < 0)
+        exit(1);
+    zone_builder_free(b);
+}
+
+static inline void bench_build_order(struct bench_world *x)
+{
+    static const uint8_t second_v4[4] = {198, 51, 100, 10}, second_v6[16] = {0x20, 1, 0xd, 0xb8, 2, [15] = 0x10};
+    const struct order_record four[] = {{bench_v4, 4}, {second_v4, 4}}, six[] = {{bench_v6, 16}, {second_v6, 16}};
+    const struct order_rrset sets[] = {{1, 30, four, 2}, {28, 30, six, 2}};
+    const struct order_answer_input answer = {ORDER_ANSWER, 0, 0, 2, sets, 2};
+    const uint32_t classes[8] = {0};
+    struct order_service_input *service = calloc(x->services, sizeof *service);
+    for (unsigned i = 0; i < x->services; i++)
+        service[i] = (struct order_service_input){x->service_flags, 1, 1u << 1 | 1u << 28, &answer, 1, classes};
+    if (order_image_build(service, x->services, 8, 1, 1, 1, &x->order_image, &x->order_len) < 0)
+        exit(1);
+    free(service);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// usage: make_images DIRECTORY NAMES SERVICES ADDRESS
+// Writes DIRECTORY/zone.image and DIRECTORY/order.image, from which signpost-dataplane starts without a control
+// process.
+#include <arpa/inet.h>
+
+#include "tests/bench/bench_world.h"
+
+static void save(const char *directory, const char *name, const void *image, size_t len)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(image, 1, len, f) != len || fclose(f) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct bench_world x = {0};
+    if (argc != 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
+        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS\n"), 2;
+    x.names = (unsigned)atoi(argv[2]);
+    x.services = (unsigned)atoi(argv[3]);
+    bench_build_zone(&x);
+    bench_build_order(&x);
+    save(argv[1], "zone.image", x.zone_image, x.zone_len);
+    save(argv[1], "order.image", x.order_image, x.order_len);
+    return 0;
+}
