@@ -20,6 +20,7 @@
 #include "dataplane/options.h"
 #include "dataplane/port_dpdk.h"
 #include "dataplane/rate_limit.h"
+#include "dataplane/stream.h"
 #include "dataplane/worker_dpdk.h"
 
 enum {
@@ -38,6 +39,7 @@ struct program {
     struct worker *worker; // options.core_count of them
     struct manager *manager;
     struct kernel_quiet quiet;
+    struct stream *stream; // null: without DNS over TCP
     uint64_t watched_loops[OPTIONS_CORE_MAX];
     bool stop; // read by the workers
 };
@@ -93,6 +95,24 @@ static int start_manager(struct program *p)
         return -1;
     }
     return 0;
+}
+
+// Not being able to serve TCP is worth a warning, not an end: UDP is served.
+static void start_stream(struct program *p)
+{
+    char why[256];
+    if (!p->options.has_tcp)
+        return;
+    struct stream_config config = {.address = p->options.address,
+                                   .address_count = p->options.address_count,
+                                   .port = 53,
+                                   .counters = &p->counters.page->block[p->options.core_count]};
+    for (unsigned i = 0; i < p->options.port_count; i++)
+        if (p->options.port[i].kind == PORT_AF_PACKET || p->options.port[i].kind == PORT_AF_XDP)
+            config.interface = p->options.port[i].name;
+    p->stream = stream_new(&config, why);
+    if (!p->stream || stream_start(p->stream) < 0)
+        log_warning("%s", p->stream ? "no DNS over TCP: its thread cannot be started" : why);
 }
 
 static int start_workers(struct program *p)
@@ -165,6 +185,7 @@ static void stop_all(struct program *p)
     notify_send("STOPPING=1");
     __atomic_store_n(&p->stop, true, __ATOMIC_RELEASE);
     eal_wait();
+    stream_free(p->stream);
     manager_free(p->manager);
     for (unsigned i = 0; i < p->options.core_count && p->worker; i++)
         rate_limit_free(p->worker[i].context.rate_limit);
@@ -196,6 +217,7 @@ static int start_all(struct program *p)
     memset(p->worker, 0, sizeof *p->worker * p->options.core_count);
     if (start_ports(p) < 0 || start_manager(p) < 0)
         return -1;
+    start_stream(p);
     if (start_workers(p) < 0 || manager_start(p->manager) < 0) {
         log_error("the workers cannot be started");
         return -1;

@@ -61,8 +61,9 @@ static enum packet_checksum checksum_of(const struct port *port, const struct rt
     case RTE_MBUF_F_RX_L4_CKSUM_BAD:
         return PACKET_CHECKSUM_BAD;
     case RTE_MBUF_F_RX_L4_CKSUM_GOOD:
-    case RTE_MBUF_F_RX_L4_CKSUM_NONE: // the field is unfinished, the data known to be good (host-local packets)
         return PACKET_CHECKSUM_GOOD;
+    case RTE_MBUF_F_RX_L4_CKSUM_NONE:
+        return PACKET_CHECKSUM_UNFINISHED;
     default:
         return PACKET_CHECKSUM_UNKNOWN;
     }
