@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "dataplane/options.h"
+}
+
+namespace
+{
+
+using testing::HasSubstr;
+
+struct Parsed {
+    std::vector<std::string> words;
+    std::vector<char *> argv;
+    options o{};
+    char why[512] = "";
+    int rc;
+
+    explicit Parsed(std::vector<std::string> w) : words(std::move(w))
+    {
+        words.insert(words.begin(), "signpost-dataplane");
+        for (std::string &word : words)
+            argv.push_back(word.data());
+        rc = options_parse(&o, static_cast<int>(argv.size()), argv.data(), why, sizeof why);
+    }
+    idle_policy idle() const
+    {
+        return options_idle(&o);
+    }
+};
+
+TEST(Options, HaveDefaultsThatNeedOnlyAPort)
+{
+    Parsed p({"--port", "af_packet:eth0"});
+    ASSERT_EQ(p.rc, 0) << p.why;
+    EXPECT_EQ(p.o.port_count, 1u);
+    EXPECT_EQ(p.o.port[0].kind, PORT_AF_PACKET);
+    EXPECT_STREQ(p.o.port[0].name, "eth0");
+    EXPECT_STREQ(p.o.socket_path, "/run/signpost/dataplane.sock");
+    EXPECT_STREQ(p.o.state_dir, "/var/lib/signpost/dataplane");
+    EXPECT_EQ(p.o.core_count, 0u);
+    EXPECT_TRUE(p.o.has_tcp);
+    EXPECT_EQ(p.o.huge, HUGE_AUTO);
+    EXPECT_EQ(options_idle(&p.o), IDLE_SLEEP);
+}
+
+TEST(Options, TakeEveryOptionInBothSpellings)
+{
+    Parsed p({"--port=pci:0000:01:00.1",
+              "--port",
+              "memif:server:/run/m.sock",
+              "--cores",
+              "1,4-6",
+              "--socket=/s",
+              "--state-dir",
+              "/d",
+              "--idle",
+              "sleep",
+              "--address",
+              "192.0.2.1",
+              "--address=2001:db8::1",
+              "--tcp",
+              "off",
+              "--huge=on",
+              "-v",
+              "--",
+              "--log-level=debug",
+              "-n",
+              "2"});
+    ASSERT_EQ(p.rc, 0) << p.why;
+    EXPECT_EQ(p.o.port[0].kind, PORT_PCI);
+    EXPECT_EQ(p.o.port[1].kind, PORT_MEMIF);
+    EXPECT_TRUE(p.o.port[1].is_memif_server);
+    EXPECT_STREQ(p.o.port[1].name, "/run/m.sock");
+    ASSERT_EQ(p.o.core_count, 4u);
+    EXPECT_EQ(p.o.core[0], 1);
+    EXPECT_EQ(p.o.core[3], 6);
+    EXPECT_STREQ(p.o.socket_path, "/s");
+    EXPECT_STREQ(p.o.state_dir, "/d");
+    EXPECT_EQ(options_idle(&p.o), IDLE_SLEEP);
+    ASSERT_EQ(p.o.address_count, 2u);
+    EXPECT_FALSE(p.o.address[0].is_ipv6);
+    EXPECT_TRUE(p.o.address[1].is_ipv6);
+    EXPECT_EQ(p.o.address[1].address[15], 1);
+    EXPECT_FALSE(p.o.has_tcp);
+    EXPECT_EQ(p.o.huge, HUGE_ON);
+    EXPECT_TRUE(p.o.is_verbose);
+    ASSERT_EQ(p.o.eal_count, 3u);
+    EXPECT_STREQ(p.o.eal[2], "2");
+}
+
+TEST(Options, PollWithoutPauseOnlyWhereANicIsOurOwn)
+{
+    EXPECT_EQ(Parsed({"--port", "pci:01:00.0"}).idle(), IDLE_BUSY);
+    EXPECT_EQ(Parsed({"--port", "af_packet:a", "--port", "pci:01:00.0"}).idle(), IDLE_BUSY);
+    EXPECT_EQ(Parsed({"--port", "vdev:net_null0"}).idle(), IDLE_SLEEP);
+    EXPECT_EQ(Parsed({"--port", "vdev:net_null0", "--idle", "busy"}).idle(), IDLE_BUSY);
+}
+
+TEST(Options, NeedNoPortToHelp)
+{
+    EXPECT_EQ(Parsed({"--help"}).rc, 0);
+    EXPECT_EQ(Parsed({"--version"}).rc, 0);
+}
+
+struct Wrong {
+    std::vector<std::string> words;
+    const char *says;
+    const char *why;
+};
+
+class WrongOptions : public testing::TestWithParam<Wrong>
+{
+};
+
+TEST_P(WrongOptions, AreRefusedWithTheRemedy)
+{
+    Parsed p(GetParam().words);
+    EXPECT_LT(p.rc, 0) << GetParam().why;
+    EXPECT_THAT(p.why, HasSubstr(GetParam().says)) << GetParam().why;
+}
+
+const std::string port = "--port=af_packet:eth0";
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, WrongOptions,
+    testing::Values(Wrong{{}, "--port af_packet:eth0", "without a port nothing can be received; an example helps"},
+                    Wrong{{"--port"}, "a value is missing", "end of the line"},
+                    Wrong{{"--port", "eth0"}, "af_packet:IFACE", "the kinds are listed"},
+                    Wrong{{"--port", "af_packet:"}, "af_packet:IFACE", "empty name"},
+                    Wrong{{"--port", "xdp:eth0"}, "af_xdp:IFACE", "unknown kind"},
+                    Wrong{{"--port", "af_packet:a23456789012345678"}, "name of an interface", "longer than IFNAMSIZ"},
+                    Wrong{
+                        {"--port", "af_packet:e,qpairs=9"}, "name of an interface", "must not reach DPDK's arguments"},
+                    Wrong{{"--port", "memif:/tmp/s"}, "memif:server:SOCKET", "role is missing"},
+                    Wrong{{"--port", "memif:server:"}, "memif:server:SOCKET", "path is missing"},
+                    Wrong{{"--port", "memif:client:" + std::string(108, 'x')}, "107", "longer than sun_path"},
+                    Wrong{{"--port", "pci:eth0"}, "0000:01:00.0", "not a PCI address"},
+                    Wrong{{"--port", "pci:0000:01:00.9"}, "0000:01:00.0", "function above 7"},
+                    Wrong{{"--port", "pci:0000:01:00.0x"}, "0000:01:00.0", "something behind"},
+                    Wrong{{port, port}, "given twice", "the same device"},
+                    Wrong{{port, "--cores", ""}, "expected CPU numbers", "empty list"},
+                    Wrong{{port, "--cores", "1,"}, "expected CPU numbers", "ends with a comma"},
+                    Wrong{{port, "--cores", "3-1"}, "expected CPU numbers", "backwards"},
+                    Wrong{{port, "--cores", "1-"}, "expected CPU numbers", "open range"},
+                    Wrong{{port, "--cores", "1,1"}, "named twice", "two workers on one CPU"},
+                    Wrong{{port, "--cores", "99999999999"}, "0 to 1023", "beyond any machine"},
+                    Wrong{{port, "--cores", "0-999"}, "at most 62", "more than counter blocks"},
+                    Wrong{{port, "--cores=1", "--cores=2"}, "given twice", "which one is meant is not clear"},
+                    Wrong{{port, "--address", "192.0.2.0/24"}, "without prefix", "a network is not an address"},
+                    Wrong{{port, "--idle", "never"}, "auto, busy, sleep", "allowed words are listed"},
+                    Wrong{{port, "--huge", "yes"}, "auto, on, off", "allowed words are listed"},
+                    Wrong{{port, "--tcp", "maybe"}, "off, on", "allowed words are listed"},
+                    Wrong{{port, "--prot"}, "unknown option", "typing error"},
+                    Wrong{{port, "extra"}, "unknown option", "no operands"}));
+
+TEST(Options, LimitTheNumberOfPorts)
+{
+    std::vector<std::string> words;
+    for (int i = 0; i <= OPTIONS_PORT_MAX; i++)
+        words.push_back("--port=vdev:net_null" + std::to_string(i));
+    Parsed p(words);
+    EXPECT_LT(p.rc, 0);
+    EXPECT_THAT(p.why, HasSubstr("at most 8"));
+}
+
+} // namespace
