@@ -124,29 +124,29 @@ $(BIN)/signpost-dbsync: $(call objs,dbsync/dbsync_main.c $(SRC_dbsync))
 GTEST_LIBS := -lgmock_main -lgmock -lgtest -lstdc++
 unit_src = $(wildcard tests/unit/$(1)/*_test.cc) $(wildcard tests/support/$(1)_*.cc)
 UNIT_FOLDERS := $(foreach f,table dataplane health control dbsync,$(if $(wildcard tests/unit/$(f)/*_test.cc),$(f)))
-UNIT_BINS := $(patsubst %,$(OBJ)/tests/unit_%,$(UNIT_FOLDERS)) $(if $(wildcard tests/sim/*_test.cc),$(OBJ)/tests/sim) \
-             $(if $(wildcard tests/race/*_test.cc),$(OBJ)/tests/race)
+UNIT_BINS := $(patsubst %,$(OBJ)/tests/unit_%,$(UNIT_FOLDERS)) $(if $(wildcard tests/sim/*_test.cc),$(OBJ)/tests/all_sim) \
+             $(if $(wildcard tests/race/*_test.cc),$(OBJ)/tests/all_race)
 $(OBJ)/tests/unit_table: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,table)) $(call objs,$(SRC_table))
 $(OBJ)/tests/unit_dataplane: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dataplane)) $(call objs,$(SRC_dataplane) $(SRC_table))
 $(OBJ)/tests/unit_health: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,health)) $(call objs,$(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_control: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,control)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dbsync)) $(call objs,$(SRC_dbsync))
-$(OBJ)/tests/sim: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/*.cc)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
-$(OBJ)/tests/race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
-$(OBJ)/tests/dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
+$(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/*.cc)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
+$(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
 LIBS_unit_table := $(LIBS_table)
 LIBS_unit_dataplane := $(LIBS_pure_dp)
-LIBS_race := $(LIBS_pure_dp)
-LIBS_dpdk := $(LIBS_dataplane)
+LIBS_all_race := $(LIBS_pure_dp)
+LIBS_all_dpdk := $(LIBS_dataplane)
 LIBS_unit_health := $(LIBS_health)
 LIBS_unit_control := $(LIBS_control)
-LIBS_sim := $(LIBS_control)
+LIBS_all_sim := $(LIBS_control)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync sim race dpdk,$(OBJ)/tests/$(t)):
+$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync all_sim all_race all_dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)
-DPDK_TESTS := $(if $(wildcard tests/dpdk/*_test.cc),$(OBJ)/tests/dpdk)
+DPDK_TESTS := $(if $(wildcard tests/dpdk/*_test.cc),$(OBJ)/tests/all_dpdk)
 
 # ---- fuzz targets: tests/fuzz/fuzz_<folder>_<name>.c; with clang a libFuzzer binary, else a corpus replayer ----
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -184,8 +184,8 @@ test-lab: deps all ## claims and comparisons with real servers
 test-sanitizers: deps ## unit tests and corpus replay under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory FLAVOUR=asan test-unit
 race: deps ## publish and reclaim under ThreadSanitizer
-	@$(MAKE) --no-print-directory FLAVOUR=tsan build/tsan/tests/race
-	@build/tsan/tests/race
+	@$(MAKE) --no-print-directory FLAVOUR=tsan build/tsan/tests/all_race
+	@build/tsan/tests/all_race
 fuzz: deps ## run each fuzz target for SECONDS (30)
 	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-bins
 	@scripts/run-fuzz $(or $(SECONDS_EACH),30)

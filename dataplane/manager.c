@@ -137,13 +137,13 @@ static void send_published(struct manager *m, enum image_kind kind, uint64_t zon
 
 // ---- publication ----
 
-static void publish_done(void *user, const struct snapshot *s, uint64_t grace_ns) // on the reclaimer thread
+static void publish_done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns) // on the reclaimer thread
 {
     struct manager *m = user;
     pthread_mutex_lock(&m->done_lock);
     m->is_done = true;
-    m->done_zone = s->zone_generation;
-    m->done_order = s->order_generation;
+    m->done_zone = zone;
+    m->done_order = order;
     m->done_grace_ns = grace_ns;
     m->done_grace_max_ns = grace_ns > m->done_grace_max_ns ? grace_ns : m->done_grace_max_ns;
     m->done_at_ns = log_now_ns();

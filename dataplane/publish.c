@@ -35,12 +35,9 @@ static unsigned free_list(struct snapshot *s)
     return freed;
 }
 
-// One grace period for all that is retired by now.
-static void reclaim_batch(struct snapshot *list)
+// One grace period for all that is retired by now. The generations are those of a publication that it covers.
+static void reclaim_batch(struct snapshot *list, uint64_t zone_generation, uint64_t order_generation)
 {
-    // What the caller learns: the newest publication that this grace period covers. Read before the wait, since the
-    // manager may retire it (not free it: only this thread frees) meanwhile.
-    const struct snapshot newest = *__atomic_load_n(&publish_current, __ATOMIC_ACQUIRE);
     const uint64_t started = log_now_ns();
     __atomic_store_n(&reclaim.grace_started_ns, started, __ATOMIC_RELAXED);
     urcu_qsbr_synchronize_rcu();
@@ -51,7 +48,7 @@ static void reclaim_batch(struct snapshot *list)
     pthread_mutex_lock(&reclaim.lock);
     reclaim.count -= freed;
     pthread_mutex_unlock(&reclaim.lock);
-    reclaim.done(reclaim.user, &newest, grace_ns);
+    reclaim.done(reclaim.user, zone_generation, order_generation, grace_ns);
 }
 
 static void *reclaimer(void *unused)
@@ -65,8 +62,9 @@ static void *reclaimer(void *unused)
         }
         struct snapshot *list = reclaim.head;
         reclaim.head = NULL;
+        const uint64_t zone = publish_current->zone_generation, order = publish_current->order_generation;
         pthread_mutex_unlock(&reclaim.lock);
-        reclaim_batch(list);
+        reclaim_batch(list, zone, order);
         pthread_mutex_lock(&reclaim.lock);
     }
     pthread_mutex_unlock(&reclaim.lock);

@@ -43,9 +43,9 @@ enum {
 extern struct snapshot *publish_current; // publish_read and publish_swap only
 extern char publish_grace;               // ThreadSanitizer's tag for grace periods
 
-// Called on the reclaimer thread when every reader left everything older than `snapshot`. `snapshot` is only valid for
-// its generations: it may have been replaced since. `grace_ns`: how long the readers took.
-typedef void (*publish_done_fn)(void *user, const struct snapshot *snapshot, uint64_t grace_ns);
+// Called on the reclaimer thread when every reader left everything older than these generations. `grace_ns`: how long
+// the readers took.
+typedef void (*publish_done_fn)(void *user, uint64_t zone_generation, uint64_t order_generation, uint64_t grace_ns);
 
 // Starts the reclaimer thread. 0 or a negative errno.
 int publish_init(publish_done_fn done, void *user);

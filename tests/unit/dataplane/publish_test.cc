@@ -18,11 +18,11 @@ struct Done {
     std::condition_variable changed;
     std::vector<uint64_t> orders;
 
-    static void report(void *user, const snapshot *s, uint64_t)
+    static void report(void *user, uint64_t, uint64_t order, uint64_t)
     {
         auto *d = static_cast<Done *>(user);
         std::lock_guard<std::mutex> guard(d->lock);
-        d->orders.push_back(s->order_generation);
+        d->orders.push_back(order);
         d->changed.notify_all();
     }
     void wait_for(uint64_t order)
