@@ -226,7 +226,7 @@ static int target_rdata(uint8_t out[RDATA_CAP], const struct config_service *ser
     wire_put(&w, target, (size_t)target_len);
     if (type != TYPE_SRV)
         put_params(&w, service, member);
-    return wire_writer_failed(&w) ? -E2BIG : (int)wire_writer_len(&w);
+    return w.failed ? -E2BIG : (int)w.at;
 }
 
 static int add_targets(struct arena *a, struct records *r, const struct config_service *service,
