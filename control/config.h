@@ -362,6 +362,8 @@ struct config {
     struct config_region *regions;
     unsigned region_count;
     struct config_geoip geoip;
+    const char **includes;
+    unsigned include_count;
 };
 
 // Reads and checks the file. 0: *config is the result (warnings may be in `errors`). -EINVAL: nothing was made and
