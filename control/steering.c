@@ -34,6 +34,8 @@ struct steering {
     struct history history;
     struct steering_stats stats;
     uv_timer_t timer;
+    uv_idle_t settle;    // started while events wait to be judged: all of one turn of the loop are judged together
+    uint64_t pending_ns; // evidence of the first of them
     unsigned open_handles;
     // What is to be built.
     bool is_dirty, is_urgent, is_forced;
@@ -136,6 +138,15 @@ static void on_timer(uv_timer_t *timer)
     arm(s);
 }
 
+static void on_settle(uv_idle_t *idle)
+{
+    struct steering *s = idle->data;
+    uv_idle_stop(idle);
+    mark_dirty(s, s->pending_ns, uv_hrtime(), false);
+    judge(s, s->pending_ns);
+    arm(s);
+}
+
 void steering_event(struct steering *s, const struct evidence_event *event)
 {
     s->stats.events++;
@@ -147,11 +158,10 @@ void steering_event(struct steering *s, const struct evidence_event *event)
     }
     if (steering_report_is_journalled(&s->report, event))
         journal_event(s->journal, event);
-    if (verdict_event(s->engine, event)) {
-        mark_dirty(s, event->at_ns, uv_hrtime(), false);
-        judge(s, event->at_ns);
+    if (verdict_event(s->engine, event) && !uv_is_active((uv_handle_t *)&s->settle)) {
+        s->pending_ns = event->at_ns;
+        uv_idle_start(&s->settle, on_settle);
     }
-    arm(s);
 }
 
 // ---- building ----
@@ -294,7 +304,8 @@ struct steering *steering_new(uv_loop_t *loop, struct shared_config *shared, str
     s->journal = journal;
     steering_report_init(&s->report, s->shared->config, s->engine, &s->history, journal);
     uv_timer_init(loop, &s->timer);
-    s->timer.data = s;
+    uv_idle_init(loop, &s->settle);
+    s->timer.data = s->settle.data = s;
     arm(s);
     return s;
 }
@@ -366,7 +377,7 @@ static void finish_close(struct steering *s)
         closed(user);
 }
 
-static void timer_closed(uv_handle_t *handle)
+static void handle_closed(uv_handle_t *handle)
 {
     struct steering *s = handle->data;
     s->open_handles--;
@@ -378,8 +389,9 @@ void steering_close(struct steering *s, void (*closed)(void *user), void *user)
     s->is_closing = true;
     s->closed = closed;
     s->closed_user = user;
-    s->open_handles = 1;
-    uv_close((uv_handle_t *)&s->timer, timer_closed);
+    s->open_handles = 2;
+    uv_close((uv_handle_t *)&s->timer, handle_closed);
+    uv_close((uv_handle_t *)&s->settle, handle_closed);
 }
 
 // ---- looking ----
