@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/heartbeats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct heartbeats {
+    struct heartbeat_link *link; // null: nothing to send or hear
+    struct steering *steering;
+    struct worker_watch *watch;
+    uv_poll_t *poll;
+    int64_t lag_ms;
+    struct heartbeats_peer peer[HEARTBEAT_PEER_MAX];
+    unsigned peer_count;
+};
+
+enum { WITNESS = UINT16_MAX }; // site number of messages that are no evidence of a site
+
+static bool may_send(void *user) // on the link's thread
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return worker_watch_is_alive(user, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct heartbeats *h = poll->data;
+    struct heartbeat_received received;
+    (void)events;
+    for (unsigned i = 0; status == 0 && i < HEARTBEAT_QUEUE_CAP && heartbeat_link_next(h->link, &received); i++) {
+        for (unsigned k = 0; k < h->peer_count; k++) {
+            struct heartbeats_peer *p = &h->peer[k];
+            if (strcmp(p->name, received.message.node) != 0)
+                continue;
+            p->heard_ns = received.event.at_ns;
+            p->messages++;
+            p->last = received.message;
+        }
+        if (received.event.site != WITNESS)
+            steering_event(h->steering, &received.event);
+    }
+}
+
+static socklen_t set_address(struct sockaddr_storage *out, const struct config_endpoint *endpoint)
+{
+    memset(out, 0, sizeof *out);
+    if (endpoint->address.is_ipv6) {
+        struct sockaddr_in6 *to = (struct sockaddr_in6 *)out;
+        to->sin6_family = AF_INET6;
+        to->sin6_port = htons(endpoint->port);
+        memcpy(&to->sin6_addr, endpoint->address.address, 16);
+        return sizeof *to;
+    }
+    struct sockaddr_in *to = (struct sockaddr_in *)out;
+    to->sin_family = AF_INET;
+    to->sin_port = htons(endpoint->port);
+    memcpy(&to->sin_addr, endpoint->address.address, 4);
+    return sizeof *to;
+}
+
+static void add_peer(struct heartbeats *h, struct heartbeat_link_config *link, const struct config *config,
+                     const struct config_peer *from, int site_at, unsigned node_at)
+{
+    if (h->peer_count == HEARTBEAT_PEER_MAX || strcmp(from->name, config->node.name) == 0)
+        return;
+    struct heartbeat_peer *p = &link->peer[link->peer_count++];
+    snprintf(p->name, sizeof p->name, "%s", from->name);
+    p->address_len = set_address(&p->address, &from->address);
+    p->site = site_at == CONFIG_NONE ? WITNESS : (uint16_t)site_at;
+    p->node = (uint16_t)node_at;
+    struct heartbeats_peer *shown = &h->peer[h->peer_count++];
+    snprintf(shown->name, sizeof shown->name, "%s", from->name);
+    shown->site_at = site_at;
+    shown->node_at = node_at;
+}
+
+static void set_link(struct heartbeats *h, struct heartbeat_link_config *link, const struct config *config)
+{
+    const struct config_heartbeat *from = &config->heartbeat;
+    snprintf(link->node, sizeof link->node, "%s", config->node.name);
+    link->listen_len = set_address(&link->listen, &from->listen);
+    memcpy(link->key, from->key, sizeof link->key);
+    link->key_count = from->key_count;
+    link->interval_ns = from->interval_ns;
+    link->clock_tolerance_ns = from->clock_tolerance_ns;
+    link->may_send = may_send;
+    link->user = h->watch;
+    for (unsigned s = 0; s < config->site_count; s++)
+        for (unsigned i = 0; i < config->sites[s].node_count; i++)
+            add_peer(h, link, config, &config->sites[s].nodes[i], (int)s, i);
+    for (unsigned i = 0; i < from->witness_count; i++)
+        add_peer(h, link, config, &from->witnesses[i], CONFIG_NONE, i);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static int start_link(struct heartbeats *h, uv_loop_t *loop, const struct config *config, char why[256])
+{
+    struct heartbeat_link_config *link = calloc(1, sizeof *link);
+    char text[CONFIG_ENDPOINT_TEXT_CAP];
+    if (!link)
+        return -ENOMEM;
+    set_link(h, link, config);
+    int rc = 0;
+    if (link->peer_count && link->key_count) {
+        h->link = heartbeat_link_start(link);
+        rc = h->link ? 0 : -errno;
+        if (rc)
+            snprintf(why, 256, "heartbeats: cannot listen on %s: %s",
+                     config_endpoint_text(&config->heartbeat.listen, text), strerror(-rc));
+    }
+    free(link);
+    if (!h->link)
+        return rc;
+    h->poll = calloc(1, sizeof *h->poll);
+    if (!h->poll || uv_poll_init(loop, h->poll, heartbeat_link_fd(h->link)) < 0)
+        return -ENOMEM;
+    h->poll->data = h;
+    return uv_poll_start(h->poll, UV_READABLE, on_readable);
+}
+
+struct heartbeats *heartbeats_start(uv_loop_t *loop, const struct config *config, struct steering *steering,
+                                    struct worker_watch *watch, char why[256])
+{
+    struct heartbeats *h = calloc(1, sizeof *h);
+    snprintf(why, 256, "heartbeats: no memory");
+    if (!h)
+        return NULL;
+    h->steering = steering;
+    h->watch = watch;
+    h->lag_ms = -1;
+    if (start_link(h, loop, config, why) == 0) {
+        heartbeats_update(h);
+        return h;
+    }
+    heartbeats_close(h);
+    return NULL;
+}
+
+void heartbeats_close(struct heartbeats *h)
+{
+    if (!h)
+        return;
+    if (h->poll && h->poll->data) {
+        uv_poll_stop(h->poll);
+        uv_close((uv_handle_t *)h->poll, poll_closed);
+    } else {
+        free(h->poll);
+    }
+    heartbeat_link_stop(h->link);
+    free(h);
+}
+
+static bool peers_differ(const struct config_peer *a, unsigned a_count, const struct config_peer *b, unsigned b_count)
+{
+    if (a_count != b_count)
+        return true;
+    for (unsigned i = 0; i < a_count; i++)
+        if (strcmp(a[i].name, b[i].name) != 0 || a[i].address.port != b[i].address.port ||
+            !config_address_equal(&a[i].address.address, &b[i].address.address))
+            return true;
+    return false;
+}
+
+bool heartbeats_differ(const struct config *a, const struct config *b)
+{
+    const struct config_heartbeat *x = &a->heartbeat, *y = &b->heartbeat;
+    bool differ = strcmp(a->node.name, b->node.name) != 0 || a->site_count != b->site_count ||
+                  x->key_count != y->key_count || memcmp(x->key, y->key, sizeof x->key) != 0 ||
+                  x->interval_ns != y->interval_ns || x->clock_tolerance_ns != y->clock_tolerance_ns ||
+                  x->listen.port != y->listen.port || !config_address_equal(&x->listen.address, &y->listen.address) ||
+                  peers_differ(x->witnesses, x->witness_count, y->witnesses, y->witness_count);
+    for (unsigned i = 0; !differ && i < a->site_count; i++)
+        differ = strcmp(a->sites[i].name, b->sites[i].name) != 0 ||
+                 peers_differ(a->sites[i].nodes, a->sites[i].node_count, b->sites[i].nodes, b->sites[i].node_count);
+    return differ;
+}
+
+void heartbeats_update(struct heartbeats *h)
+{
+    if (!h || !h->link)
+        return;
+    const struct config *config = steering_config(h->steering);
+    struct heartbeat_message m = {.load_permille = -1, .lag_ms = h->lag_ms};
+    if (config->node.site_at != CONFIG_NONE) {
+        const struct verdict_site *own = steering_site(h->steering, (unsigned)config->node.site_at);
+        m.load_permille = own->load_permille;
+        m.response_us = (uint32_t)(own->response_ns / 1000);
+    }
+    for (unsigned i = 0; config->heartbeat.share_verdicts && i < config->site_count && i < HEARTBEAT_SITE_MAX; i++) {
+        snprintf(m.site[i].name, sizeof m.site[i].name, "%s", config->sites[i].name);
+        m.site[i].state = (uint8_t)steering_site(h->steering, i)->state;
+        m.site_count++;
+    }
+    heartbeat_link_set_message(h->link, &m);
+}
+
+void heartbeats_set_lag(struct heartbeats *h, int64_t lag_ms)
+{
+    h->lag_ms = lag_ms;
+}
+
+unsigned heartbeats_peer_count(const struct heartbeats *h)
+{
+    return h->peer_count;
+}
+
+const struct heartbeats_peer *heartbeats_peer(const struct heartbeats *h, unsigned number)
+{
+    return &h->peer[number];
+}
+
+void heartbeats_stats(struct heartbeats *h, struct heartbeat_link_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    if (h->link)
+        heartbeat_link_stats(h->link, stats);
+}
