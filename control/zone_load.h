@@ -33,6 +33,8 @@ struct zone_builder *zone_load_builder(struct zone_load *load);
 // Reads the master file at `path` as the zone `apex` (presentation form), `zone_dir` being the directory that it and
 // its includes may not leave. Number of the zone in the builder (>= 0); -EINVAL when the file has errors, which are in
 // `errors` (the zone is then not in the builder); -EEXIST for a second zone of that name; -ENOMEM.
+// Relative paths of $INCLUDE start at `zone_dir`. A record's TTL is its own, else that of $TTL, else the last one
+// stated (RFC 2308 section 4). Only class IN. Behind 100 errors the rest of a zone is not read.
 int zone_load_file(struct zone_load *load, const char *apex, const char *path, const char *zone_dir);
 
 // The same from memory; `name` stands for the file in messages, includes are refused.
