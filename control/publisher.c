@@ -307,6 +307,11 @@ void publisher_set(struct publisher *p, enum image_kind kind, int fd, uint64_t b
     flush(p);
 }
 
+int publisher_image(const struct publisher *p, enum image_kind kind)
+{
+    return p->image[index_of(kind)];
+}
+
 const struct publisher_status *publisher_status(const struct publisher *p)
 {
     return &p->status;

@@ -61,6 +61,9 @@ uint64_t publisher_next_generation(struct publisher *publisher, enum image_kind 
 // Takes over `fd`, a sealed memfd with an image of this kind, and sends it now or when a data plane comes.
 void publisher_set(struct publisher *publisher, enum image_kind kind, int fd, uint64_t bytes, uint64_t generation);
 
+// The newest image of a kind as a memfd, which stays the publisher's; -1: none yet.
+int publisher_image(const struct publisher *publisher, enum image_kind kind);
+
 const struct publisher_status *publisher_status(const struct publisher *publisher);
 
 #ifdef __cplusplus

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/admin_commands.h"
+
+enum { DURATION_MAX_S = 366 * 86400 };
+
+enum admin_status admin_site_command(struct admin_call *call)
+{
+    bool is_bad = false;
+    struct daemon_operator_request request = {.pattern = admin_text(call, "site", VERDICT_NAME_CAP - 1, &is_bad),
+                                              .reason = admin_text(call, "reason", EVIDENCE_DETAIL_CAP - 1, &is_bad),
+                                              .is_forced = admin_flag(call, "force", &is_bad)};
+    const char *state = admin_text(call, "state", 8, &is_bad);
+    const int64_t duration_s = admin_number(call, "for", 0, &is_bad);
+    if (is_bad || !request.pattern || !state || operator_state_parse(state, &request.state) < 0)
+        return admin_usage(call, "wanted: site NAME up|down|drain|auto, a reason of at most %d characters",
+                           EVIDENCE_DETAIL_CAP - 1);
+    if (duration_s < 0 || duration_s > DURATION_MAX_S)
+        return admin_usage(call, "a state lasts from 1 second to 366 days");
+    request.duration_ns = (uint64_t)duration_s * 1000000000u;
+    request.reason = request.reason ? request.reason : "";
+    const int count = daemon_operator(call->daemon, &request, call->error);
+    if (count < 0)
+        return ADMIN_REFUSED;
+    json_object_set_new(call->result, "sites", json_integer(count));
+    return ADMIN_OK;
+}
+
+json_t *admin_problems(const struct config_errors *errors)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < errors->count; i++) {
+        const struct config_error *e = &errors->entry[i];
+        json_array_append_new(list, json_pack("{s:s, s:s?, s:i, s:s?, s:s}", "level",
+                                              e->level == CONFIG_ERROR ? "error" : "warning", "file", e->file, "line",
+                                              (int)e->line, "key", e->key, "text", e->text));
+    }
+    return list;
+}
+
+static void reload_done(void *user, const struct reload *r, bool is_applied)
+{
+    json_t *result =
+        json_pack("{s:b, s:i, s:i, s:i, s:o, s:o}", "applied", is_applied, "zones_loaded", (int)r->zone.zones_loaded,
+                  "zones_failed", (int)r->zone.zones_failed, "services_failed", (int)r->zone.services_failed, "took",
+                  admin_seconds(r->took_ns), "problems", admin_problems(&r->errors));
+    char error[256];
+    snprintf(error, sizeof error, "refused, nothing was changed: %s",
+             r->rc == -EINVAL ? "the configuration has errors" : strerror(-r->rc));
+    admin_reply(user, is_applied ? ADMIN_OK : ADMIN_REFUSED, result, error);
+}
+
+enum admin_status admin_reload_command(struct admin_call *call)
+{
+    const int rc = daemon_reload(call->daemon, reload_done, call->connection);
+    if (rc == -EBUSY)
+        return admin_refuse(call, "a reload is running already; try again when it is over");
+    if (rc)
+        return admin_refuse(call, "cannot start: %s", strerror(-rc));
+    admin_hold(call->connection);
+    return ADMIN_LATER;
+}
+
+enum admin_status admin_problems_command(struct admin_call *call)
+{
+    json_object_set_new(call->result, "problems", admin_problems(&call->daemon->load.errors));
+    return ADMIN_OK;
+}

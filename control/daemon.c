@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "control/admin.h"
+#include "control/daemon_operator.h"
+#include "control/http_status.h"
+#include "control/log.h"
+#include "control/probe_setup.h"
+#include "control/ready.h"
+
+enum { TICK_MS = 100, TICKS_PER_S = 10 };
+
+static uint64_t wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static void apply_log_config(const struct config *config)
+{
+    static const enum log_level levels[] = {[CONFIG_LOG_ERROR] = LOG_LEVEL_ERROR,
+                                            [CONFIG_LOG_WARNING] = LOG_LEVEL_WARNING,
+                                            [CONFIG_LOG_NOTICE] = LOG_LEVEL_NOTICE,
+                                            [CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
+                                            [CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG};
+    log_setup(levels[config->control.log_level], config->control.log_format == CONFIG_LOG_JSON);
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+    char line[CONFIG_ERROR_TEXT_CAP + 512];
+    for (unsigned i = 0; i < errors->count; i++)
+        log_write(errors->entry[i].level == CONFIG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s",
+                  config_error_format(&errors->entry[i], line, sizeof line));
+}
+
+// ---- the data plane ----
+
+static void on_connected(void *user, bool needs_newer)
+{
+    struct daemon *d = user;
+    const struct publisher_status *status = publisher_status(d->publisher);
+    log_notice("data plane: connected, pid %u, %u workers, version %s", status->pid, status->worker_count,
+               status->version);
+    if (!needs_newer)
+        return;
+    log_warning("data plane: it holds newer images than ours (a clock went back): building them anew");
+    daemon_reload(d, NULL, NULL);
+    steering_renew(d->steering);
+}
+
+static void on_disconnected(void *user, const char *why)
+{
+    (void)user;
+    log_warning("data plane: connection lost: %s; trying again every %d ms", why, PUBLISHER_RETRY_MS);
+}
+
+static void on_result(void *user, enum image_kind kind, uint64_t generation, int status, const char *text)
+{
+    (void)user;
+    if (status < 0 && status != -EALREADY)
+        log_error("data plane: %s image %llu refused: %s", kind == IMAGE_ZONE ? "zone" : "order",
+                  (unsigned long long)generation, text);
+}
+
+static void on_published(void *user, enum image_kind kind, uint64_t generation, uint64_t at_ns)
+{
+    struct daemon *d = user;
+    if (kind == IMAGE_ORDER)
+        steering_published(d->steering, generation, at_ns);
+    ready_notify(d->steering, d->publisher);
+}
+
+// ---- evidence ----
+
+static void on_evidence(void *user, const struct evidence_event *event)
+{
+    struct daemon *d = user;
+    if (!d->is_stopping)
+        steering_event(d->steering, event);
+}
+
+static void start_probes(struct daemon *d)
+{
+    char why[256];
+    d->prober = probe_setup_start(d->loop, daemon_config(d), on_evidence, d, why);
+    if (!d->prober)
+        log_error("probes: %s; sites are judged without them", why);
+}
+
+static int start_heartbeats(struct daemon *d)
+{
+    char why[256];
+    d->heartbeats = heartbeats_start(d->loop, daemon_config(d), d->steering, d->watch, why);
+    if (d->heartbeats)
+        return 0;
+    log_error("%s", why);
+    return -EADDRNOTAVAIL;
+}
+
+// ---- loading ----
+
+static void keep_errors(struct daemon *d, struct reload *r)
+{
+    config_errors_fini(&d->load.errors);
+    d->load.errors = r->errors;
+    r->errors = (struct config_errors){0};
+}
+
+static void note_load(struct daemon *d, const struct reload *r)
+{
+    d->load.wall_us = wall_us();
+    d->load.took_ns = r->took_ns;
+    d->load.zones_loaded = r->zone.zones_loaded;
+    d->load.zones_failed = r->zone.zones_failed;
+    d->load.services_failed = r->zone.services_failed;
+    log_notice("zones: %u loaded, %u with errors, in %.3f s", r->zone.zones_loaded, r->zone.zones_failed,
+               (double)r->took_ns / 1e9);
+}
+
+// Everything that can fail comes before anything is changed.
+static bool apply_config(struct daemon *d, struct reload *r)
+{
+    const struct config *next = r->shared->config;
+    const bool heartbeats_change = heartbeats_differ(daemon_config(d), next);
+    if (steering_reconfigure(d->steering, r->shared) < 0) {
+        log_error("reload: no memory for the new configuration; the old one stays");
+        return false;
+    }
+    struct shared_config *old = d->shared;
+    d->shared = shared_config_hold(r->shared);
+    apply_log_config(next);
+    journal_config(d->journal, next, uv_hrtime());
+    daemon_operator_apply(d);
+    probe_setup_stop(d->prober);
+    start_probes(d);
+    if (heartbeats_change) {
+        heartbeats_close(d->heartbeats);
+        d->heartbeats = NULL;
+        if (start_heartbeats(d) < 0)
+            log_error("reload: this node sends and hears no heartbeats now");
+    }
+    shared_config_drop(old);
+    return true;
+}
+
+static void on_reload_done(void *user, struct reload *r)
+{
+    struct daemon *d = user;
+    bool is_applied = r->rc == 0;
+    d->reload = NULL;
+    if (d->is_stopping) {
+        reload_free(r);
+        return;
+    }
+    log_errors(&r->errors);
+    if (is_applied && r->shared != d->shared)
+        is_applied = apply_config(d, r);
+    if (is_applied) {
+        publisher_set(d->publisher, IMAGE_ZONE, r->fd, r->zone.len, r->generation);
+        r->fd = -1;
+        d->has_zone = true;
+        d->load.applied++;
+        note_load(d, r);
+    } else {
+        d->load.refused++;
+        log_error("reload refused (%s): nothing was changed",
+                  r->rc == -EINVAL ? "the errors are above" : strerror(-r->rc));
+    }
+    if (d->reload_done)
+        d->reload_done(d->reload_user, r, is_applied);
+    d->reload_done = NULL;
+    keep_errors(d, r);
+    reload_free(r);
+}
+
+static int start_reload(struct daemon *d, struct shared_config *shared,
+                        void (*done)(void *user, const struct reload *reload, bool is_applied), void *user)
+{
+    if (d->reload)
+        return -EBUSY;
+    d->reload = reload_start(d->loop, d->config_path, shared, publisher_next_generation(d->publisher, IMAGE_ZONE),
+                             on_reload_done, d);
+    if (!d->reload)
+        return -ENOMEM;
+    d->reload_done = done;
+    d->reload_user = user;
+    return 0;
+}
+
+int daemon_reload(struct daemon *d, void (*done)(void *user, const struct reload *reload, bool is_applied), void *user)
+{
+    return start_reload(d, NULL, done, user);
+}
+
+// ---- signals and time ----
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+    if (number != SIGHUP) {
+        log_notice("signal %d: stopping; the data plane goes on answering", number);
+        daemon_stop(d);
+    } else if (daemon_reload(d, NULL, NULL) == -EBUSY) {
+        log_warning("SIGHUP: a reload is running already");
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    heartbeats_update(d->heartbeats);
+    if (++d->ticks % TICKS_PER_S)
+        return;
+    journal_flush(d->journal);
+    daemon_operator_expire(d);
+}
+
+static void start_handles(struct daemon *d)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    signal(SIGPIPE, SIG_IGN);
+    for (unsigned i = 0; i < 3; i++) {
+        uv_signal_init(d->loop, &d->signal[i]);
+        d->signal[i].data = d;
+        uv_signal_start(&d->signal[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(d->loop, &d->tick);
+    d->tick.data = d;
+    uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+// ---- life ----
+
+static void open_journal(struct daemon *d)
+{
+    const struct config_control *control = &daemon_config(d)->control;
+    char path[PATH_MAX], why[256];
+    snprintf(path, sizeof path, "%s/journal", control->state_dir);
+    d->journal = journal_open(path, control->journal_max_bytes, why);
+    if (!d->journal)
+        log_warning("journal: %s; running without one", why);
+    journal_config(d->journal, daemon_config(d), uv_hrtime());
+}
+
+static int make_parts(struct daemon *d)
+{
+    const struct publisher_callbacks callbacks = {on_connected, on_disconnected, on_result, on_published, d};
+    const struct config *config = daemon_config(d);
+    d->watch = worker_watch_new();
+    d->publisher = d->watch ? publisher_new(d->loop, config->dataplane.socket, d->watch, &callbacks) : NULL;
+    d->steering = d->publisher ? steering_new(d->loop, d->shared, d->publisher, d->journal) : NULL;
+    return d->steering ? 0 : -ENOMEM;
+}
+
+int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, struct config *config)
+{
+    memset(d, 0, sizeof *d);
+    d->loop = loop;
+    d->shared = shared_config_new(config);
+    if (!d->shared) {
+        config_free(config);
+        return -ENOMEM;
+    }
+    snprintf(d->config_path, sizeof d->config_path, "%s", config_path);
+    snprintf(d->operators_path, sizeof d->operators_path, "%s/operator.state", config->control.state_dir);
+    d->started_ns = uv_hrtime();
+    d->started_wall_us = wall_us();
+    apply_log_config(config);
+    if (mkdir(config->control.state_dir, 0750) < 0 && errno != EEXIST)
+        log_warning("state_dir %s: %s", config->control.state_dir, strerror(errno));
+    open_journal(d);
+    start_handles(d);
+    char why[256];
+    int rc = make_parts(d);
+    if (rc == 0) {
+        d->admin = admin_start(d, why);
+        rc = d->admin ? 0 : -EADDRINUSE;
+        if (rc)
+            log_error("%s", why);
+    }
+    if (rc == 0)
+        rc = start_heartbeats(d);
+    if (rc == 0) {
+        daemon_operator_load(d);
+        start_probes(d);
+        d->http = http_status_start(d);
+        rc = start_reload(d, d->shared, NULL, NULL);
+    }
+    if (rc == 0)
+        log_notice("signpost-control %s started as node %s, %u sites, %u services", SIGNPOST_VERSION, config->node.name,
+                   config->site_count, config->service_count);
+    return rc;
+}
+
+static void steering_closed(void *user)
+{
+    struct daemon *d = user;
+    d->steering = NULL;
+    publisher_close(d->publisher);
+    d->publisher = NULL;
+}
+
+void daemon_stop(struct daemon *d)
+{
+    if (d->is_stopping)
+        return;
+    d->is_stopping = true;
+    for (unsigned i = 0; i < 3; i++)
+        uv_close((uv_handle_t *)&d->signal[i], NULL);
+    uv_close((uv_handle_t *)&d->tick, NULL);
+    http_status_close(d->http);
+    admin_close(d->admin);
+    if (d->prober)
+        probe_setup_stop(d->prober);
+    heartbeats_close(d->heartbeats);
+    d->http = NULL;
+    d->admin = NULL;
+    d->prober = NULL;
+    d->heartbeats = NULL;
+    if (d->steering)
+        steering_close(d->steering, steering_closed, d);
+    else
+        publisher_close(d->publisher);
+}
+
+void daemon_fini(struct daemon *d)
+{
+    journal_close(d->journal);
+    worker_watch_free(d->watch);
+    config_errors_fini(&d->load.errors);
+    shared_config_drop(d->shared);
+}
