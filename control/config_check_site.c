@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "control/config_check.h"
 
@@ -137,6 +138,18 @@ static void check_http(struct config_reader *r, struct config_group *g)
     check_tls(r, &g->tls);
 }
 
+static void check_dns(struct config_reader *r, const struct config_dns_probe *dns)
+{
+    static const char *const types[] = {"A",  "AAAA", "NS",  "SOA", "CNAME", "PTR",
+                                        "MX", "TXT",  "SRV", "CAA", "SVCB",  "HTTPS"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcasecmp(dns->type, types[i]) == 0)
+            return;
+    config_report(r, CONFIG_ERROR, dns, "type",
+                  "\"%s\" is no type to ask for; allowed: A, AAAA, NS, SOA, CNAME, PTR, MX, TXT, SRV, CAA, SVCB, HTTPS",
+                  dns->type);
+}
+
 static bool same_endpoint(const struct config_endpoint *a, const struct config_endpoint *b)
 {
     return a->port == b->port && config_address_equal(&a->address, &b->address);
@@ -205,6 +218,8 @@ static void check_group(struct config_reader *r, struct config_group *g, const c
     check_times(r, g, g->interval_ns, g->timeout_ns, g->max_age_ns);
     if (g->probe == CONFIG_PROBE_HTTP || g->probe == CONFIG_PROBE_HTTPS)
         check_http(r, g);
+    if (g->probe == CONFIG_PROBE_DNS)
+        check_dns(r, &g->dns);
     if (g->probe == CONFIG_PROBE_SCRIPT && (g->command_count == 0 || !g->command[0] || *g->command[0] != '/'))
         config_report(r, CONFIG_ERROR, g, "command", "a script needs its program, by its full path");
     if (g->probe == CONFIG_PROBE_FILE && !*g->file)

@@ -10,7 +10,7 @@
 
 struct config_file {
     char *name;
-    char *text; // a copy, zero-terminated, for source lines and for libconfig
+    char *text; // a copy, zero-terminated, for source lines
     size_t len;
     const char **line; // start of each line
     unsigned line_count;
@@ -33,7 +33,9 @@ struct scan {
     unsigned depth;
     char open[CONFIG_FILE_DEPTH_MAX];
     unsigned open_line[CONFIG_FILE_DEPTH_MAX];
-    bool failed;
+    bool failed, out_of_memory;
+    size_t *wide; // ends of integers that need more than 32 bits
+    size_t wide_count, wide_cap;
 };
 
 static void scan_error(struct scan *s, unsigned line, const char *text)
@@ -121,6 +123,34 @@ static void scan_close(struct scan *s)
     s->last = TOKEN_CLOSE;
 }
 
+// libconfig cuts an integer without a final "L" to 32 bits and says nothing (4294968528 becomes 1232), and lets one of
+// more than 64 saturate. Remembers where an "L" must go.
+static void scan_integer(struct scan *s, const char *word, size_t len)
+{
+    const size_t sign = *word == '-' || *word == '+';
+    const bool has_suffix = len > 1 && word[len - 1] == 'L';
+    const size_t digits = strspn(word + sign, "0123456789");
+    if (digits == 0 || sign + digits + has_suffix != len)
+        return; // a float, or hexadecimal, which the reader refuses
+    errno = 0;
+    const long long value = strtoll(word, NULL, 10);
+    if (errno == ERANGE) {
+        scan_error(s, s->line, "this number is too large");
+        return;
+    }
+    if (has_suffix || (value >= INT32_MIN && value <= INT32_MAX))
+        return;
+    if (s->wide_count == s->wide_cap) {
+        s->wide_cap = s->wide_cap ? s->wide_cap * 2 : 64;
+        size_t *grown = realloc(s->wide, s->wide_cap * sizeof(*grown));
+        s->out_of_memory = !grown;
+        if (!grown)
+            return;
+        s->wide = grown;
+    }
+    s->wide[s->wide_count++] = (size_t)(word + len - s->file->text);
+}
+
 // A bare word: a setting's name, a number, true or false. As a value anything else is a text without its quotes.
 static void scan_word(struct scan *s)
 {
@@ -143,6 +173,8 @@ static void scan_word(struct scan *s)
         snprintf(text, sizeof(text), "\"%.*s\" must stand in double quotes", len < 60 ? (int)len : 60, word);
         scan_error(s, s->line, text);
     }
+    if (is_value && is_number && !s->out_of_memory)
+        scan_integer(s, word, len);
     s->last = TOKEN_WORD;
 }
 
@@ -180,8 +212,25 @@ static void scan_one(struct scan *s)
     s->at_line_start = false;
 }
 
-// 0, or -EINVAL with every finding reported.
-static int scan_file(const struct config_file *file, struct config_errors *errors)
+// The text as libconfig must get it: with an "L" behind each wide integer. Null: out of memory.
+static char *widened(const struct config_file *file, const size_t *wide, size_t wide_count)
+{
+    char *out = malloc(file->len + wide_count + 1), *to = out;
+    size_t from = 0;
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < wide_count; i++) {
+        memcpy(to, file->text + from, wide[i] - from);
+        to += wide[i] - from;
+        *to++ = 'L';
+        from = wide[i];
+    }
+    memcpy(to, file->text + from, file->len - from + 1);
+    return out;
+}
+
+// 0 and the text for libconfig, which the caller frees; -EINVAL with every finding reported, -ENOMEM.
+static int scan_file(const struct config_file *file, struct config_errors *errors, char **text)
 {
     struct scan s = {.file = file, .errors = errors, .p = file->text, .line = 1, .at_line_start = true};
     if (strlen(file->text) != file->len) {
@@ -195,11 +244,13 @@ static int scan_file(const struct config_file *file, struct config_errors *error
     while (*s.p)
         scan_one(&s);
     if (s.depth && !s.failed) {
-        char text[64];
-        snprintf(text, sizeof(text), "the \"%c\" of this line is not closed", s.open[s.depth - 1]);
-        scan_error(&s, s.open_line[s.depth - 1], text);
+        char message[64];
+        snprintf(message, sizeof(message), "the \"%c\" of this line is not closed", s.open[s.depth - 1]);
+        scan_error(&s, s.open_line[s.depth - 1], message);
     }
-    return s.failed ? -EINVAL : 0;
+    *text = s.failed || s.out_of_memory ? NULL : widened(file, s.wide, s.wide_count);
+    free(s.wide);
+    return s.failed ? -EINVAL : *text ? 0 : -ENOMEM;
 }
 
 // ---- from libconfig's tree to ours ----
@@ -374,20 +425,22 @@ int config_file_parse(const char *name, const char *text, size_t len, struct con
         goto fail;
     memcpy(f->text, text, len);
     f->text[len] = 0;
+    char *scanned = NULL;
     rc = index_lines(f);
     if (!rc)
-        rc = scan_file(f, errors);
+        rc = scan_file(f, errors, &scanned);
     if (rc)
         goto fail;
     config_t parser;
     config_init(&parser);
-    if (config_read_string(&parser, f->text) == CONFIG_TRUE) {
+    if (config_read_string(&parser, scanned) == CONFIG_TRUE) {
         rc = take_over(f, config_root_setting(&parser));
     } else {
         syntax_error(f, &parser, errors);
         rc = -EINVAL;
     }
     config_destroy(&parser);
+    free(scanned);
     if (rc)
         goto fail;
     *file = f;
