@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/ctl_local.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/config_manual.h"
+#include "control/ctl_client.h"
+#include "control/zone_build.h"
+
+static int usage(const char *text)
+{
+    fprintf(stderr, "signpostctl: wanted: signpostctl %s\n", text);
+    return CTL_USAGE;
+}
+
+static int finish(struct config_errors *errors, struct config *config, int status)
+{
+    config_errors_print(errors, stderr);
+    config_errors_fini(errors);
+    config_free(config);
+    return status;
+}
+
+int ctl_check(int argc, char **argv)
+{
+    if (argc != 1)
+        return usage("check FILE");
+    struct config_errors errors = {0};
+    struct config *config = NULL;
+    if (config_load(argv[0], &config, &errors) < 0) {
+        fprintf(stderr, "%s: %u errors\n", argv[0], errors.error_count);
+        return finish(&errors, NULL, CTL_USAGE);
+    }
+    struct zone_build_result zones;
+    const int rc = zone_build(config, 1, 0, &errors, &zones);
+    free(zones.image);
+    if (rc < 0 && errors.error_count == 0)
+        fprintf(stderr, "signpostctl: the zone image cannot be built: %s\n", strerror(-rc));
+    const bool is_good = rc == 0 && errors.error_count == 0;
+    if (is_good)
+        printf("%s: good; %u sites, %u services, %u zones in %.1f MB%s\n", argv[0], config->site_count,
+               config->service_count, zones.zones_loaded, (double)zones.len / 1e6,
+               errors.warning_count ? "; there are warnings" : "");
+    return finish(&errors, config, is_good ? CTL_OK : CTL_USAGE);
+}
+
+static void put(const char *option, const char *value)
+{
+    printf("%s\n%s\n", option, value);
+}
+
+static void print_arguments(const struct config *config)
+{
+    static const char *const idle[] = {"auto", "busy", "sleep"};
+    static const char *const tristate[] = {"auto", "on", "off"};
+    const struct config_dataplane *d = &config->dataplane;
+    char text[CONFIG_ADDRESS_TEXT_CAP];
+    for (unsigned i = 0; i < d->port_count; i++)
+        put("--port", d->ports[i]);
+    if (d->cores && d->cores[0])
+        put("--cores", d->cores);
+    put("--socket", d->socket);
+    put("--state-dir", d->state_dir);
+    put("--idle", idle[d->idle]);
+    for (unsigned i = 0; i < d->address_count; i++)
+        put("--address", config_address_text(&d->addresses[i], text));
+    put("--tcp", d->tcp ? "on" : "off");
+    put("--huge", tristate[d->huge_pages]);
+    if (d->eal_option_count)
+        puts("--");
+    for (unsigned i = 0; i < d->eal_option_count; i++)
+        puts(d->eal_options[i]);
+}
+
+int ctl_dataplane_args(int argc, char **argv)
+{
+    if (argc != 1)
+        return usage("dataplane-args FILE");
+    struct config_errors errors = {0};
+    struct config *config = NULL;
+    const int rc = config_load(argv[0], &config, &errors);
+    if (rc == 0 && config->dataplane.port_count == 0) {
+        fprintf(stderr, "signpostctl: %s: dataplane.ports names no port\n", argv[0]);
+        return finish(&errors, config, CTL_USAGE);
+    }
+    if (rc == 0)
+        print_arguments(config);
+    return finish(&errors, config, rc == 0 ? CTL_OK : CTL_USAGE);
+}
+
+int ctl_manual(int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 0)
+        return usage("manual");
+    return config_manual_write(stdout) == 0 ? CTL_OK : CTL_REFUSED;
+}
