@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each kind of probe offers to the prober: open once, run many times, close. libuv loop thread only.
+//
+// A run ends by calling `done` exactly once, from the loop, never from inside `run`; `abort` ends it without. The
+// prober keeps the time limit. After `close` no callback comes any more; `closed` is called when the last handle is
+// gone.
+#pragma once
+
+#include <uv.h>
+
+#include "health/balancer.h"
+#include "health/evidence.h"
+#include "health/probe.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct probe_result {
+    enum evidence_result result;
+    enum evidence_reason reason;
+    uint64_t response_ns;  // 0: none
+    int32_t load_permille; // -1: not said
+    char detail[EVIDENCE_DETAIL_CAP];
+};
+
+// What a kind needs to work with; outlives all that was opened with it.
+struct probe_host {
+    uv_loop_t *loop;
+    struct http_engine *http;
+};
+
+struct probe_callbacks {
+    void (*done)(void *user, const struct probe_result *result);
+    void (*closed)(void *user);
+    void *user;
+};
+
+struct probe_kind {
+    // The new instance, which copies the specification; null with errno EINVAL or ENOMEM. Exactly one of `probe` and
+    // `balancer` is given.
+    void *(*open)(struct probe_host *host, const struct probe_spec *probe, const struct balancer_spec *balancer,
+                  const struct probe_callbacks *callbacks);
+    // Starts a run. 0, or a negative errno when it cannot even start (a local error); `done` is then not called.
+    int (*run)(void *instance);
+    void (*abort)(void *instance);
+    void (*close)(void *instance);
+};
+
+extern const struct probe_kind probe_tcp_kind, probe_http_kind;
+
+static inline struct probe_result probe_result_down(enum evidence_reason reason)
+{
+    struct probe_result r = {EVIDENCE_DOWN, reason, 0, -1, ""};
+    return r;
+}
+
+static inline struct probe_result probe_result_up(uint64_t response_ns)
+{
+    struct probe_result r = {EVIDENCE_UP, EVIDENCE_REASON_OK, response_ns, -1, ""};
+    return r;
+}
+
+// From a negative libuv or errno code: REFUSED, TIMEOUT, UNREACHABLE, RESET; what is our own fault (no descriptors, no
+// memory, no permission) gives result UNKNOWN and reason LOCAL.
+struct probe_result probe_result_error(int error);
+
+#ifdef __cplusplus
+}
+#endif
