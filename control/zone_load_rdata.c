@@ -10,6 +10,8 @@
 
 #include <ldns/ldns.h>
 
+enum { FIELDS_MAX = 16 }; // of the types that ldns knows at most 9 have a fixed place
+
 enum { TYPE_SVCB = 64, TYPE_HTTPS = 65, SVC_KEY_MANDATORY = 0, SVC_KEY_ALPN = 1, SVC_KEY_NO_DEFAULT_ALPN = 2 };
 
 struct zone_rdata {
@@ -17,6 +19,10 @@ struct zone_rdata {
     char text[ZONE_RECORD_TEXT_MAX + 64]; // "x. 0 IN MX 10 mail.example.com."
     uint8_t wire[ZONE_RDATA_MAX];
     ldns_rdf *origin; // copy of the last origin
+    // Names of the record by field, read here: ldns is given "." for each and its root replaced, because it keeps
+    // quotes in names and takes every name whose first label is "@" for the origin.
+    uint8_t name[FIELDS_MAX][NAME_MAX_LEN];
+    unsigned name_len[FIELDS_MAX]; // 0: not a name
 };
 
 struct zone_rdata *zone_rdata_new(void)
@@ -260,22 +266,19 @@ static int check_hex(const struct zone_token *t, unsigned count, char why[ZONE_W
 
 enum field_step { FIELD_TAKEN, FIELD_LAST, FIELD_BAD }; // LAST: it and what follows go to ldns as they are
 
-// Writes one value whose type is known to take exactly one token.
-static enum field_step add_field(struct zone_rdata *z, ldns_rdf_type field, const struct zone_token *t, unsigned count,
-                                 const uint8_t *origin, bool *fits, char why[ZONE_WHY_CAP])
+// Writes field number `at` when its type takes exactly one token.
+static enum field_step add_field(struct zone_rdata *z, unsigned at, ldns_rdf_type field, const struct zone_token *t,
+                                 unsigned count, const uint8_t *origin, bool *fits, char why[ZONE_WHY_CAP])
 {
-    uint8_t name[NAME_MAX_LEN];
-    char text[NAME_TEXT_CAP];
+    char text[16];
     uint32_t seconds;
     int rc = 0;
     switch ((int)field) { // ldns has more types than matter here
     case LDNS_RDF_TYPE_DNAME:
-        // Given absolute, a name cannot be misread as "@" or be too long for ldns's buffer.
-        if (zone_name_parse(t, origin, name, why) < 0)
-            return FIELD_BAD;
-        name_to_text(text, name);
-        *fits = add_text(z, text, strlen(text));
-        return FIELD_TAKEN;
+        rc = zone_name_parse(t, origin, z->name[at], why);
+        z->name_len[at] = rc < 0 ? 0 : (unsigned)rc;
+        *fits = add_text(z, ".", 1);
+        return rc < 0 ? FIELD_BAD : FIELD_TAKEN;
     case LDNS_RDF_TYPE_PERIOD:
         if (zone_ttl_parse(t, &seconds) < 0) {
             refuse(why, "%.*s is not a time from 0 to 2147483647 seconds", SHOWN(t));
@@ -323,10 +326,11 @@ static int write_text(struct zone_rdata *z, uint16_t type, const struct zone_tok
     const size_t fields = ldns_rr_descriptor_minimum(d);
     bool fits = true;
     unsigned i = 0;
+    memset(z->name_len, 0, sizeof(z->name_len));
     z->text_len = (size_t)snprintf(z->text, sizeof(z->text), "x. 0 IN %.*s", (int)name->len, name->text);
-    for (; fits && i < count && i < fields; i++) {
+    for (; fits && i < count && i < fields && i < FIELDS_MAX; i++) {
         const enum field_step step =
-            add_field(z, ldns_rr_descriptor_field_type(d, i), &token[i], count - i, origin, &fits, why);
+            add_field(z, i, ldns_rr_descriptor_field_type(d, i), &token[i], count - i, origin, &fits, why);
         if (step == FIELD_BAD)
             return -EINVAL;
         if (step == FIELD_LAST)
@@ -352,8 +356,8 @@ static int set_origin(struct zone_rdata *z, const uint8_t *origin)
     return z->origin ? 0 : -ENOMEM;
 }
 
-static int parse_known(struct zone_rdata *z, const struct zone_token *name, const struct zone_token *token,
-                       unsigned count, size_t *len, char why[ZONE_WHY_CAP])
+static int parse_known(struct zone_rdata *z, uint16_t type, const struct zone_token *name,
+                       const struct zone_token *token, unsigned count, size_t *len, char why[ZONE_WHY_CAP])
 {
     ldns_rr *rr = NULL;
     const ldns_status status = ldns_rr_new_frm_str(&rr, z->text, 0, z->origin, NULL);
@@ -361,7 +365,7 @@ static int parse_known(struct zone_rdata *z, const struct zone_token *name, cons
         return -ENOMEM;
     if (status != LDNS_STATUS_OK || !rr) {
         ldns_rr_free(rr);
-        if (count == 1)
+        if (count == 1 && ldns_rr_descriptor_minimum(ldns_rr_descript(type)) == 1)
             return refuse(why, "%.*s is no data of a record of type %.*s", SHOWN(token), SHOWN(name));
         const char *text = ldns_get_errorstr_by_id(status);
         return refuse(why, "the data are not those of a record of type %.*s (%s)", SHOWN(name), text ? text : "?");
@@ -370,11 +374,12 @@ static int parse_known(struct zone_rdata *z, const struct zone_token *name, cons
     *len = 0;
     for (size_t i = 0; i < ldns_rr_rd_count(rr) && !rc; i++) {
         const ldns_rdf *f = ldns_rr_rdf(rr, i);
-        const size_t size = ldns_rdf_size(f);
+        const bool is_own = i < FIELDS_MAX && z->name_len[i] > 0;
+        const size_t size = is_own ? z->name_len[i] : ldns_rdf_size(f);
         if (*len + size > ZONE_RDATA_MAX)
             rc = refuse(why, "the data are longer than 65535 octets");
         else if (size)
-            memcpy(z->wire + *len, ldns_rdf_data(f), size);
+            memcpy(z->wire + *len, is_own ? z->name[i] : ldns_rdf_data(f), size);
         *len += rc ? 0 : size;
     }
     ldns_rr_free(rr);
@@ -471,7 +476,7 @@ int zone_rdata_parse(struct zone_rdata *z, uint16_t type, const struct zone_toke
             return refuse(why, "the data are missing");
         rc = write_text(z, type, name, token, count, origin, why);
         rc = rc ? rc : set_origin(z, origin);
-        rc = rc ? rc : parse_known(z, name, token, count, &n, why);
+        rc = rc ? rc : parse_known(z, type, name, token, count, &n, why);
     }
     if (!rc && (type == TYPE_SVCB || type == TYPE_HTTPS))
         rc = check_svc(z->wire, n, why);
