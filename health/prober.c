@@ -133,8 +133,6 @@ static void emit(struct item *it, const struct probe_result *r)
     }
 }
 
-static void run(struct item *it);
-
 static void leave_target(struct item *it)
 {
     struct target *t = it->target;
@@ -146,7 +144,7 @@ static void leave_target(struct item *it)
     if (!t->first_waiting)
         t->last_waiting = &t->first_waiting;
     next->is_waiting = false;
-    run(next);
+    start_timer(next, on_due, 0); // not from here: a chain of failing starts would nest
 }
 
 static void finish(struct item *it, const struct probe_result *result)
