@@ -282,6 +282,8 @@ int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, str
     start_handles(d);
     char why[256];
     int rc = make_parts(d);
+    if (rc)
+        log_error("cannot start: no memory, or dataplane.socket is too long a path");
     if (rc == 0) {
         d->admin = admin_start(d, why);
         rc = d->admin ? 0 : -EADDRINUSE;

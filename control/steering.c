@@ -46,6 +46,7 @@ struct steering {
     size_t last_len;
     struct in_flight in_flight[IN_FLIGHT_CAP];
     unsigned in_flight_next;
+    bool uses_figures; // some service's order depends on load, response time or lag
     bool was_ready, is_closing;
     void (*closed)(void *user);
     void *closed_user;
@@ -77,7 +78,7 @@ static uint64_t next_ns(const struct steering *s, uint64_t now_ns)
         return next;
     const uint64_t refresh = s->last_build_ns + refresh_ns(s);
     next = refresh < next ? refresh : next;
-    if (s->is_dirty) {
+    if (s->is_dirty || is_ramping(s, now_ns)) {
         const uint64_t figures = s->last_build_ns + FIGURES_INTERVAL_NS;
         next = s->is_urgent ? now_ns : (figures < next ? figures : next);
     }
@@ -108,6 +109,30 @@ static void mark_dirty(struct steering *s, uint64_t evidence_ns, uint64_t now_ns
     s->is_urgent |= is_urgent;
 }
 
+static bool depends_on_figures(const struct config *config)
+{
+    for (unsigned i = 0; i < config->service_count; i++)
+        for (unsigned k = 0; k < config->services[i].policy_count; k++) {
+            const enum config_stage_type type = config->services[i].policy[k].type;
+            if (type != CONFIG_STAGE_LOCALITY && type != CONFIG_STAGE_SPREAD)
+                return true;
+        }
+    return false;
+}
+
+// A site that came back is still taking up its share of the clients.
+static bool is_ramping(const struct steering *s, uint64_t now_ns)
+{
+    const struct config *config = config_of(s);
+    for (unsigned i = 0; i < config->site_count; i++) {
+        const uint64_t came_up_ns = verdict_site(s->engine, i)->came_up_ns;
+        if (config->sites[i].ramp_ns && came_up_ns &&
+            now_ns < came_up_ns + config->sites[i].ramp_ns + FIGURES_INTERVAL_NS)
+            return true;
+    }
+    return false;
+}
+
 static void judge(struct steering *s, uint64_t evidence_ns)
 {
     const uint64_t now_ns = uv_hrtime();
@@ -123,6 +148,8 @@ static void judge(struct steering *s, uint64_t evidence_ns)
     }
     if (!s->was_ready || s->build)
         return;
+    if (is_ramping(s, now_ns) && now_ns >= s->last_build_ns + FIGURES_INTERVAL_NS)
+        mark_dirty(s, now_ns, now_ns, false);
     if (now_ns >= s->last_build_ns + refresh_ns(s)) {
         s->is_forced = true;
         start_build(s);
@@ -142,7 +169,8 @@ static void on_settle(uv_idle_t *idle)
 {
     struct steering *s = idle->data;
     uv_idle_stop(idle);
-    mark_dirty(s, s->pending_ns, uv_hrtime(), false);
+    if (s->uses_figures)
+        mark_dirty(s, s->pending_ns, uv_hrtime(), false);
     judge(s, s->pending_ns);
     arm(s);
 }
@@ -300,6 +328,7 @@ struct steering *steering_new(uv_loop_t *loop, struct shared_config *shared, str
     }
     s->loop = loop;
     s->shared = shared_config_hold(shared);
+    s->uses_figures = depends_on_figures(shared->config);
     s->publisher = publisher;
     s->journal = journal;
     steering_report_init(&s->report, s->shared->config, s->engine, &s->history, journal);
@@ -355,6 +384,7 @@ int steering_reconfigure(struct steering *s, struct shared_config *shared)
     s->reported = reported;
     shared_config_drop(s->shared);
     s->shared = shared_config_hold(shared);
+    s->uses_figures = depends_on_figures(shared->config);
     steering_report_init(&s->report, s->shared->config, s->engine, &s->history, s->journal);
     steering_renew(s);
     return 0;

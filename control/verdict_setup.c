@@ -127,7 +127,7 @@ static int set_site(const struct config *config, unsigned at, struct verdict_sit
     }
     out->is_self = config->node.site_at == (int)at;
     out->node_count = site->node_count;
-    out->nodes_need = site->nodes_need;
+    out->nodes_need = site->nodes_need < site->node_count ? site->nodes_need : site->node_count;
     out->peer_rule = peer_rule_of(site->peer_rule);
     out->dwell_ns = site->dwell_ns;
     out->fail_back_delay_ns = site->fail_back_delay_ns;
