@@ -137,7 +137,7 @@ $(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $
 LIBS_unit_table := $(LIBS_table)
 LIBS_unit_dataplane := $(LIBS_pure_dp)
 LIBS_all_race := $(LIBS_pure_dp)
-LIBS_all_dpdk := $(LIBS_dataplane)
+LIBS_all_dpdk := $(LIBS_dataplane) -lrte_net_ring
 LIBS_unit_health := $(LIBS_health)
 LIBS_unit_control := $(LIBS_control)
 LIBS_all_sim := $(LIBS_control)

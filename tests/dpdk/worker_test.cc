@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker on real DPDK ports made of rings: frames in, frames out, every counter compared. EAL runs inside the test,
+// without huge pages and cards.
+#include <rte_eal.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <map>
+
+#include "tests/support/image_maker.h"
+
+extern "C" {
+#include "dataplane/publish.h"
+#include "dataplane/worker_dpdk.h"
+}
+
+namespace
+{
+
+using dns_text::Bytes;
+
+constexpr unsigned RING = 256;
+
+struct Eal {
+    Eal()
+    {
+        const char *argv[] = {"test",           "--no-huge", "--no-pci", "--no-shconf",      "--no-telemetry",
+                              "--iova-mode=va", "-m",        "64",       "--lcores=0@(0-0)", "--log-level=*:error"};
+        EXPECT_GE(rte_eal_init(sizeof argv / sizeof *argv, const_cast<char **>(argv)), 0);
+    }
+};
+
+uint16_t sum16(const Bytes &b, uint32_t sum = 0)
+{
+    for (size_t i = 0; i < b.size(); i += 2)
+        sum += static_cast<uint32_t>(b[i] << 8) + (i + 1 < b.size() ? b[i + 1] : 0u);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<uint16_t>(~sum);
+}
+
+Bytes query(uint16_t id, const std::string &name = "www.example.com.")
+{
+    Bytes q;
+    for (unsigned v : {unsigned(id), 0u, 1u, 0u, 0u, 0u})
+        dns_text::put16(q, v);
+    dns_text::append(q, dns_text::name(name));
+    dns_text::put16(q, 1);
+    dns_text::put16(q, 1);
+    return q;
+}
+
+struct FrameOptions {
+    bool is_bad_checksum = false;
+    unsigned padding = 0;
+    const char *destination = "192.0.2.53";
+};
+
+// Ethernet, IPv4, UDP around a message, from 198.51.100.9:4000+id.
+Bytes frame(const uint8_t mac[6], const Bytes &message, FrameOptions o = {})
+{
+    Bytes udp, ip, f(mac, mac + 6);
+    dns_text::put16(udp, 4000);
+    dns_text::put16(udp, 53);
+    dns_text::put16(udp, static_cast<unsigned>(8 + message.size()));
+    dns_text::put16(udp, 0);
+    dns_text::append(udp, message);
+    for (unsigned v : {0x4500u, static_cast<unsigned>(20 + udp.size()), 1u, 0u, 0x4011u, 0u, 0xc633u, 0x6409u})
+        dns_text::put16(ip, v);
+    in_addr to{};
+    inet_pton(AF_INET, o.destination, &to);
+    const auto *bytes = reinterpret_cast<const uint8_t *>(&to);
+    ip.insert(ip.end(), bytes, bytes + 4);
+    uint16_t header = sum16(ip);
+    ip[10] = static_cast<uint8_t>(header >> 8);
+    ip[11] = static_cast<uint8_t>(header);
+    Bytes pseudo(ip.begin() + 12, ip.end());
+    dns_text::put16(pseudo, 17);
+    dns_text::put16(pseudo, static_cast<unsigned>(udp.size()));
+    dns_text::append(pseudo, udp);
+    uint16_t sum = static_cast<uint16_t>(sum16(pseudo) ^ (o.is_bad_checksum ? 0x5555 : 0));
+    udp[6] = static_cast<uint8_t>(sum >> 8);
+    udp[7] = static_cast<uint8_t>(sum);
+    dns_text::append(f, {2, 0, 0, 0, 0, 9, 8, 0});
+    dns_text::append(f, ip);
+    dns_text::append(f, udp);
+    f.resize(f.size() + o.padding);
+    return f;
+}
+
+struct WorkerOnRings : testing::Test {
+    static Eal &eal()
+    {
+        static Eal once;
+        return once;
+    }
+    rte_ring *rx = nullptr, *tx = nullptr;
+    rte_mempool *source = nullptr; // buffers of the frames that we feed
+    port p{};
+    worker w{};
+    counters_block *counters = static_cast<counters_block *>(aligned_alloc(128, sizeof(counters_block)));
+    bool stop = false;
+    static int number;
+
+    WorkerOnRings()
+    {
+        eal();
+        const std::string tag = std::to_string(number++);
+        rx = rte_ring_create(("rx" + tag).c_str(), RING, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+        tx = rte_ring_create(("tx" + tag).c_str(), RING, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+        source = rte_pktmbuf_pool_create(("source" + tag).c_str(), 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+        EXPECT_TRUE(rx && tx && source) << rte_strerror(rte_errno);
+        int id = rte_eth_from_rings(("ring" + tag).c_str(), &rx, 1, &tx, 1, 0);
+        EXPECT_GE(id, 0);
+        char why[PORT_WHY_CAP] = "";
+        EXPECT_EQ(port_adopt(&p, static_cast<uint16_t>(id), 1, why), 0) << why;
+        EXPECT_EQ(port_start(&p, why), 0) << why;
+        memset(counters, 0, sizeof *counters);
+        worker_init(&w, 0, &p, 1, IDLE_BUSY, counters, nullptr, &stop);
+        EXPECT_EQ(publish_init([](void *, uint64_t, uint64_t, uint64_t) {}, nullptr), 0);
+        publish_register();
+    }
+    ~WorkerOnRings() override
+    {
+        publish_unregister();
+        publish_fini();
+        drain();
+        EXPECT_EQ(rte_mempool_avail_count(source), 1023u) << "a buffer leaked";
+        port_close(&p);
+        rte_ring_free(rx);
+        rte_ring_free(tx);
+        rte_mempool_free(source);
+        free(counters);
+    }
+
+    void publish(uint64_t generation = 1, std::vector<std::string> addresses = {"198.51.100.1", "203.0.113.1"})
+    {
+        image_map *zone = image_maker::map(image_maker::zone(generation), IMAGE_ZONE);
+        image_map *order = image_maker::map(image_maker::order(generation, 7, std::move(addresses)), IMAGE_ORDER);
+        ASSERT_EQ(publish_swap(snapshot_new(zone, order)), 0);
+        image_map_drop(zone);
+        image_map_drop(order);
+    }
+    rte_mbuf *buffer(const Bytes &bytes)
+    {
+        rte_mbuf *m = rte_pktmbuf_alloc(source);
+        EXPECT_NE(m, nullptr);
+        memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(bytes.size())), bytes.data(), bytes.size());
+        return m;
+    }
+    void feed(const Bytes &bytes)
+    {
+        ASSERT_EQ(rte_ring_enqueue(rx, buffer(bytes)), 0);
+    }
+    std::vector<Bytes> drain()
+    {
+        std::vector<Bytes> out;
+        void *m;
+        while (tx && rte_ring_dequeue(tx, &m) == 0) {
+            auto *b = static_cast<rte_mbuf *>(m);
+            EXPECT_EQ(b->pkt_len, b->data_len);
+            const uint8_t *at = rte_pktmbuf_mtod(b, uint8_t *);
+            out.emplace_back(at, at + b->data_len);
+            rte_pktmbuf_free(b);
+        }
+        return out;
+    }
+    // Counters that are not zero, without those of time.
+    std::map<std::string, uint64_t> counted() const
+    {
+        std::map<std::string, uint64_t> found;
+        for (int i = 0; i < COUNTER_COUNT; i++)
+            if (counters->value[i] && i != COUNTER_busy_cycles)
+                found[counter_name(static_cast<counter>(i))] = counters->value[i];
+        return found;
+    }
+};
+
+int WorkerOnRings::number = 0;
+
+using Counted = std::map<std::string, uint64_t>;
+
+TEST_F(WorkerOnRings, TurnsAFrameRoundWithTheAnswer)
+{
+    publish();
+    Bytes in = frame(p.packet.mac, query(77));
+    feed(in);
+    EXPECT_EQ(worker_turn(&w), 1u);
+    std::vector<Bytes> out = drain();
+    ASSERT_EQ(out.size(), 1u);
+    const Bytes &reply = out[0];
+    ASSERT_EQ(reply.size(), in.size() + 32) << "two A records of 16 bytes behind the question";
+    EXPECT_EQ(Bytes(reply.begin(), reply.begin() + 6), Bytes(in.begin() + 6, in.begin() + 12)) << "back to the sender";
+    EXPECT_EQ(Bytes(reply.begin() + 6, reply.begin() + 12), Bytes(p.packet.mac, p.packet.mac + 6));
+    EXPECT_EQ(sum16({reply.begin() + 14, reply.begin() + 34}), 0) << "IPv4 header checksum";
+    Bytes pseudo(reply.begin() + 26, reply.begin() + 34);
+    dns_text::put16(pseudo, 17);
+    dns_text::put16(pseudo, static_cast<unsigned>(reply.size() - 34));
+    pseudo.insert(pseudo.end(), reply.begin() + 34, reply.end());
+    EXPECT_EQ(sum16(pseudo), 0) << "UDP checksum";
+    EXPECT_EQ(reply[42] << 8 | reply[43], 77);
+    EXPECT_EQ(reply[49], 2) << "answers";
+    const uint64_t in_bytes = in.size(), out_bytes = reply.size();
+    EXPECT_EQ(counted(), (Counted{{"loops", 1},
+                                  {"loops_busy", 1},
+                                  {"rx_packets", 1},
+                                  {"rx_bytes", in_bytes},
+                                  {"tx_packets", 1},
+                                  {"tx_bytes", out_bytes},
+                                  {"queries_udp4", 1},
+                                  {"answers_noerror", 1},
+                                  {"answers_service", 1}}));
+    EXPECT_EQ(counters->zone_generation, 1u);
+    EXPECT_EQ(counters->order_generation, 1u);
+}
+
+TEST_F(WorkerOnRings, DropsQueriesBeforeTheFirstTable)
+{
+    feed(frame(p.packet.mac, query(1)));
+    EXPECT_EQ(worker_turn(&w), 1u);
+    EXPECT_TRUE(drain().empty());
+    EXPECT_EQ(counted()["drop_not_ready"], 1u);
+}
+
+TEST_F(WorkerOnRings, AccountsForEveryFrameOfAMixedBurst)
+{
+    publish();
+    const uint8_t *mac = p.packet.mac;
+    const uint8_t stranger[6] = {2, 0, 0, 0, 0, 0x77};
+    std::vector<Bytes> frames;
+    Bytes reply_bit = query(9);
+    reply_bit[2] = 0x80;
+    for (uint16_t i = 0; i < 10; i++) {
+        frames.push_back(frame(mac, query(i)));
+        frames.push_back(frame(mac, query(i, "nope.example.com.")));
+        frames.push_back(frame(mac, query(i, "other.test.")));
+        frames.push_back(frame(mac, reply_bit));
+        frames.push_back(frame(mac, query(i), {true}));
+        frames.push_back(frame(mac, query(i), {false, 0, "192.0.2.54"}));
+        frames.push_back(frame(stranger, query(i)));
+        frames.push_back(frame(mac, Bytes(5, 0)));
+        frames.push_back(Bytes(10, 0xff));
+        frames.push_back(frame(mac, query(i, "."), {false, 20}));
+    }
+    unsigned received = 0;
+    for (const Bytes &f : frames) {
+        feed(f);
+        if (rte_ring_count(rx) == 50)
+            for (unsigned n; (n = worker_turn(&w)) > 0;)
+                received += n;
+    }
+    EXPECT_EQ(received, 100u);
+    std::vector<Bytes> out = drain();
+    EXPECT_EQ(out.size(), 40u);
+    Counted c = counted();
+    EXPECT_EQ(c["rx_packets"], 100u);
+    EXPECT_EQ(c["tx_packets"], 40u);
+    EXPECT_EQ(c["answers_noerror"], 10u);
+    EXPECT_EQ(c["answers_nxdomain"], 10u);
+    EXPECT_EQ(c["answers_refused"], 20u) << "other.test and the root";
+    EXPECT_EQ(c["drop_response"], 10u);
+    EXPECT_EQ(c["drop_udp_checksum"], 10u);
+    EXPECT_EQ(c["drop_not_ours"], 20u);
+    EXPECT_EQ(c["drop_short"], 10u);
+    EXPECT_EQ(c["drop_ethernet"], 10u);
+    uint64_t tx_bytes = 0;
+    for (const Bytes &b : out) {
+        tx_bytes += b.size();
+        EXPECT_EQ(b.size(), 14u + static_cast<unsigned>(b[16] << 8 | b[17])) << "padding must not go back";
+    }
+    EXPECT_EQ(c["tx_bytes"], tx_bytes);
+}
+
+TEST_F(WorkerOnRings, FreesAndCountsWhatTheDriverDoesNotTake)
+{
+    publish();
+    std::vector<rte_mbuf *> stuffing; // the transmit ring has room for three more
+    while (rte_ring_free_count(tx) > 3) {
+        stuffing.push_back(buffer(Bytes(60, 0)));
+        ASSERT_EQ(rte_ring_enqueue(tx, stuffing.back()), 0);
+    }
+    for (uint16_t i = 0; i < 8; i++)
+        feed(frame(p.packet.mac, query(i)));
+    EXPECT_EQ(worker_turn(&w), 8u);
+    Counted c = counted();
+    EXPECT_EQ(c["tx_packets"], 3u);
+    EXPECT_EQ(c["tx_full"], 5u);
+    EXPECT_EQ(c["tx_bytes"] % 3, 0u) << "bytes of the three that went";
+    EXPECT_EQ(c["answers_noerror"], 8u);
+}
+
+TEST_F(WorkerOnRings, DropsFramesOfSeveralBuffers)
+{
+    publish();
+    rte_mbuf *head = buffer(frame(p.packet.mac, query(1)));
+    ASSERT_EQ(rte_pktmbuf_chain(head, buffer(Bytes(100, 0))), 0);
+    ASSERT_EQ(rte_ring_enqueue(rx, head), 0);
+    EXPECT_EQ(worker_turn(&w), 1u);
+    EXPECT_EQ(counted()["drop_ethernet"], 1u);
+}
+
+TEST_F(WorkerOnRings, UsesANewTableFromTheNextBurstOn)
+{
+    publish(1);
+    feed(frame(p.packet.mac, query(1)));
+    worker_turn(&w);
+    publish(2, {"203.0.113.1", "198.51.100.1"});
+    feed(frame(p.packet.mac, query(2)));
+    worker_turn(&w);
+    std::vector<Bytes> out = drain();
+    ASSERT_EQ(out.size(), 2u);
+    const size_t first = 14 + 20 + 8 + query(1).size() + 12; // address of the first A record
+    EXPECT_EQ(out[0][first], 198);
+    EXPECT_EQ(out[1][first], 203);
+    EXPECT_EQ(counters->order_generation, 2u);
+}
+
+TEST_F(WorkerOnRings, TurnsIdleWithoutCountingWork)
+{
+    publish();
+    for (int i = 0; i < 5; i++)
+        EXPECT_EQ(worker_turn(&w), 0u);
+    EXPECT_EQ(counted(), (Counted{{"loops", 5}}));
+}
+
+TEST_F(WorkerOnRings, EndsWhenTold)
+{
+    publish_unregister(); // the loop registers itself
+    stop = true;
+    EXPECT_EQ(worker_run(&w), 0);
+    publish_register();
+}
+
+} // namespace
