@@ -68,6 +68,32 @@ static uint64_t refresh_ns(const struct steering *s)
     return third < REFRESH_MIN_NS ? REFRESH_MIN_NS : (third > REFRESH_DEFAULT_NS ? REFRESH_DEFAULT_NS : third);
 }
 
+// ---- what the configuration asks of us ----
+
+static bool depends_on_figures(const struct config *config)
+{
+    for (unsigned i = 0; i < config->service_count; i++)
+        for (unsigned k = 0; k < config->services[i].policy_count; k++) {
+            const enum config_stage_type type = config->services[i].policy[k].type;
+            if (type != CONFIG_STAGE_LOCALITY && type != CONFIG_STAGE_SPREAD)
+                return true;
+        }
+    return false;
+}
+
+// A site that came back is still taking up its share of the clients.
+static bool is_ramping(const struct steering *s, uint64_t now_ns)
+{
+    const struct config *config = config_of(s);
+    for (unsigned i = 0; i < config->site_count; i++) {
+        const uint64_t came_up_ns = verdict_site(s->engine, i)->came_up_ns;
+        if (config->sites[i].ramp_ns && came_up_ns &&
+            now_ns < came_up_ns + config->sites[i].ramp_ns + FIGURES_INTERVAL_NS)
+            return true;
+    }
+    return false;
+}
+
 // ---- timing ----
 
 // When to look again although no event came.
@@ -107,30 +133,6 @@ static void mark_dirty(struct steering *s, uint64_t evidence_ns, uint64_t now_ns
     }
     s->is_dirty = true;
     s->is_urgent |= is_urgent;
-}
-
-static bool depends_on_figures(const struct config *config)
-{
-    for (unsigned i = 0; i < config->service_count; i++)
-        for (unsigned k = 0; k < config->services[i].policy_count; k++) {
-            const enum config_stage_type type = config->services[i].policy[k].type;
-            if (type != CONFIG_STAGE_LOCALITY && type != CONFIG_STAGE_SPREAD)
-                return true;
-        }
-    return false;
-}
-
-// A site that came back is still taking up its share of the clients.
-static bool is_ramping(const struct steering *s, uint64_t now_ns)
-{
-    const struct config *config = config_of(s);
-    for (unsigned i = 0; i < config->site_count; i++) {
-        const uint64_t came_up_ns = verdict_site(s->engine, i)->came_up_ns;
-        if (config->sites[i].ramp_ns && came_up_ns &&
-            now_ns < came_up_ns + config->sites[i].ramp_ns + FIGURES_INTERVAL_NS)
-            return true;
-    }
-    return false;
 }
 
 static void judge(struct steering *s, uint64_t evidence_ns)
