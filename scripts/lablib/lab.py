@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces around one bridge, and everything that has to go again at the end."""
+import atexit
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+from .process import Process
+
+BUILD = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def program(name):
+    """Path of one of our programs; SIGNPOST_BIN names another build's folder."""
+    return os.path.join(os.environ.get("SIGNPOST_BIN", BUILD), name)
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+def can_make_namespaces():
+    """Empty, or the reason why not."""
+    probe = f"spprobe{os.getpid()}"
+    done = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return done.stderr.strip()
+    subprocess.run(["ip", "netns", "del", probe], check=False)
+    return ""
+
+
+def enter_own_namespaces():
+    """As an ordinary user: runs this very command again as root of a user namespace of its own."""
+    if os.geteuid() == 0 or os.environ.get("SIGNPOST_UNSHARED"):
+        return
+    inner = 'mount -t tmpfs none /run && exec "$@"'
+    os.environ["SIGNPOST_UNSHARED"] = "1"
+    tried = subprocess.run(["unshare", "-Urnm", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        sys.exit("This needs network namespaces, and this user may not make any:\n"
+                 f"  {tried.stderr.strip()}\n"
+                 "Run it as root, or have an administrator allow user namespaces:\n"
+                 "  sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000")
+    os.execvp("unshare", ["unshare", "-Urnm", "sh", "-c", inner, "sh", sys.executable, *sys.argv])
+
+
+class Host:
+    """One namespace with one interface on the bridge."""
+
+    def __init__(self, lab, name, interface="eth0"):
+        self.lab = lab
+        self.name = name
+        self.interface = interface
+        self.namespace = f"{lab.prefix}-{name}"
+        self.link = f"{lab.prefix[-6:]}{name}"[:15]  # the other end, in the bridge's namespace
+
+    def prefix(self):
+        return ["ip", "netns", "exec", self.namespace]
+
+    def ip(self, *arguments):
+        ip("-n", self.namespace, *arguments)
+
+    def add_address(self, address):
+        self.ip("addr", "add", address, "dev", self.interface, *(["nodad"] if ":" in address else []))
+
+    def run(self, *command, check=True, timeout=60, env=None):
+        done = subprocess.run([*self.prefix(), *command], capture_output=True, text=True, check=False,
+                              timeout=timeout, env=env)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} in {self.name}: status {done.returncode}\n{done.stdout}"
+                               f"{done.stderr}")
+        return done
+
+    def start(self, name, command, env=None, cwd=None):
+        return self.lab.start(f"{self.name}-{name}", command, prefix=self.prefix(), env=env, cwd=cwd)
+
+    def set_link(self, is_up):
+        """Plugs the cable in or pulls it, on the bridge's side."""
+        ip("-n", self.lab.bridge, "link", "set", self.link, "up" if is_up else "down")
+
+    def socket(self, *arguments):
+        """A socket inside this namespace; it stays there whoever uses it."""
+        made = []
+
+        def work():
+            with open(f"/run/netns/{self.namespace}", "rb") as namespace:
+                if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                    made.append(OSError(ctypes.get_errno(), "setns"))
+                    return
+            try:
+                made.append(socket.socket(*arguments))
+            except OSError as error:
+                made.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        if isinstance(made[0], OSError):
+            raise made[0]
+        return made[0]
+
+
+class Lab:
+    """Use as a context manager. Everything it made goes at the end, also after an exception or a signal."""
+    counter = 0
+
+    def __init__(self, keep=False):
+        Lab.counter += 1
+        self.prefix = f"sp{os.getpid()}x{Lab.counter}"
+        self.bridge = f"{self.prefix}-lan"
+        self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
+        self.hosts = {}
+        self.processes = []
+        self.keep = keep
+        self.is_closed = False
+
+    def __enter__(self):
+        atexit.register(self.close)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: sys.exit(1))
+        ip("netns", "add", self.bridge)
+        ip("-n", self.bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0", "stp_state", "0",
+           "mcast_snooping", "0")
+        ip("-n", self.bridge, "link", "set", "br0", "up")
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None and not issubclass(kind, SystemExit):
+            self.show_logs()
+        if not self.keep:
+            self.close()
+
+    def add_host(self, name, addresses=(), interface="eth0"):
+        host = Host(self, name, interface)
+        ip("netns", "add", host.namespace)
+        self.hosts[name] = host
+        ip("link", "add", interface, "netns", host.namespace, "type", "veth", "peer", "name", host.link, "netns",
+           self.bridge)
+        # af_packet and af_xdp see frames as they are in memory: checksums have to be there.
+        host.run("ethtool", "-K", interface, "tx", "off", "gso", "off", "tso", "off")
+        ip("-n", self.bridge, "link", "set", host.link, "master", "br0", "up")
+        host.ip("link", "set", "lo", "up")
+        host.ip("link", "set", interface, "up")
+        for address in addresses:
+            host.add_address(address)
+        return host
+
+    def path(self, *parts):
+        path = os.path.join(self.directory, *parts)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return path
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def start(self, name, command, **options):
+        process = Process(name, command, self.path("log", f"{name}.log"), **options)
+        self.processes.append(process)
+        return process
+
+    def show_logs(self, lines=40):
+        folder = os.path.join(self.directory, "log")
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as log:
+                last = log.read().splitlines()[-lines:]
+            if last:
+                print(f"--- {name}", *last, sep="\n", flush=True)
+
+    def close(self):
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for process in reversed(self.processes):
+            process.signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            process.stop(5)
+        for host in self.hosts.values():
+            subprocess.run(["ip", "netns", "del", host.namespace], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "del", self.bridge], check=False, capture_output=True)
+        shutil.rmtree(self.directory, ignore_errors=True)

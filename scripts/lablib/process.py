@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that the laboratory starts: each with a log, ended by its own process number only."""
+import os
+import signal
+import subprocess
+import time
+
+
+class Timeout(AssertionError):
+    """A condition did not come true before its deadline."""
+
+
+def wait_until(condition, seconds, what, pause=0.005):
+    """Polls until `condition()` is true and returns how long that took; Timeout after `seconds`."""
+    start = time.monotonic()
+    while True:
+        if condition():
+            return time.monotonic() - start
+        if time.monotonic() - start > seconds:
+            raise Timeout(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+
+
+class Process:
+    """A running program. `prefix` puts it into a namespace."""
+
+    def __init__(self, name, command, log_path, prefix=(), env=None, cwd=None):
+        self.name = name
+        self.log_path = log_path
+        self.command = [*prefix, *command]
+        self.started_at = time.monotonic()
+        with open(log_path, "ab") as log:
+            self.popen = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env,
+                                          cwd=cwd, start_new_session=True)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def is_running(self):
+        return self.popen.poll() is None
+
+    def signal(self, number):
+        if self.is_running():
+            self.popen.send_signal(number)
+
+    def kill(self):
+        """At once, as a crash would."""
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    def stop(self, seconds=10):
+        """Politely; by force after `seconds`. The exit status."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.popen.returncode
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
