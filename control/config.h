@@ -35,7 +35,7 @@ struct config_node {
     const char *name;
     const char *site; // name; null for a witness, which belongs to no site
     int site_at;      // index into sites, or CONFIG_NONE
-    int node_at;      // index into that site's nodes, or CONFIG_NONE when it is a witness
+    int node_at;      // index into that site's nodes; CONFIG_NONE for a witness, and when no nodes are listed at all
 };
 
 enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_BUSY, CONFIG_IDLE_SLEEP };

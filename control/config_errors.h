@@ -22,7 +22,7 @@ struct config_error {
     enum config_error_level level;
     char *file;    // as the operator named it; null: none
     unsigned line; // from 1; 0: the file as a whole
-    char *key;     // "sites[0].web.interval", or a zone's record owner; null: none
+    char *key;     // "sites[ams].web.interval", or a zone's record owner; null: none
     char *text;
     char *source; // the line of the file, without leading blanks; null: not known
 };

@@ -494,6 +494,27 @@ TEST(Config, the_parts_themselves_are_good)
     EXPECT_EQ(l.messages, "") << "or the rows above show nothing";
 }
 
+TEST(Config, bounds_depth_and_length)
+{
+    Loaded l = load("a = " + std::string(33, '(') + "1" + std::string(33, ')') + ";");
+    EXPECT_THAT(l.messages, HasSubstr("too deep inside each other (at most 32 levels)")) << "libconfig recurses";
+    l = load("a = " + std::string(1000000, '('));
+    EXPECT_THAT(l.messages, HasSubstr("too deep"));
+    Parts p;
+    p.ams = "name = \"ams\"; addresses = \"" + std::string(10240, '1') + "\";";
+    l = load(p.text());
+    EXPECT_THAT(l.messages, HasSubstr("1...\" is not an address")) << "messages stay readable";
+    EXPECT_LT(l.messages.size(), 2000u);
+    l = load("node = { name = \"a\"; }; x" + std::string(100000, 'y') + " = 1;");
+    EXPECT_THAT(l.messages, HasSubstr("unknown key"));
+    l = load(std::string("node = { name = \"a\0b\"; };", 27));
+    EXPECT_THAT(l.messages, HasSubstr("a zero octet"));
+    l = load("node = { name = \"a\\x00b\"; };");
+    EXPECT_THAT(l.messages, HasSubstr("cannot hold the zero octet"));
+    l = load("");
+    EXPECT_THAT(l.messages, HasSubstr("node: is missing"));
+}
+
 TEST(Config, limits_services_and_debug_names_together)
 {
     Parts p;
