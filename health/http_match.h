@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is a response what it should be: status set, keyword present, keyword absent. Pure.
+// Is a response what it should be: status set, keyword present, keyword absent. Pure but for memory.
 //
-// The page must contain the database server's name (claim 4): what is looked for is looked for in the body as it came,
-// in the first bytes up to the cap.
+// The body is fed in pieces as it arrives, in the first `body_max_bytes` of it; a keyword may lie across pieces. Plain
+// texts are searched as they come, so that thousands of probes keep no pages; only a regular expression needs the body
+// in one piece, and keeps up to the cap.
+//
+// A keyword found inside the cap is found, however long the page is. What cannot be said because the page goes on
+// behind the cap (the keyword is not there yet; the forbidden one may still come) is TOO_LARGE.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "health/evidence.h"
@@ -16,18 +21,23 @@ extern "C" {
 
 struct http_match;
 
-// Copies what it needs. Null with errno: ENOMEM, or EINVAL for a regular expression that does not compile.
+// Copies what it needs. Null with errno: ENOMEM, or EINVAL for a regular expression that does not compile or has a
+// back-reference, which could take exponential time on a page made for it.
 struct http_match *http_match_new(const struct probe_http *spec);
 void http_match_free(struct http_match *match);
 
 // True when the body matters at all: without keywords the status alone decides.
 bool http_match_needs_body(const struct http_match *match);
 
-// `is_cut`: the body was longer than the cap. `body[len]` must be a zero octet (regular expressions stop at one; zero
-// octets inside the body are taken as spaces there, which is why it is written to). OK, STATUS, KEYWORD_MISSING,
-// KEYWORD_FORBIDDEN or TOO_LARGE.
-enum evidence_reason http_match_check(const struct http_match *match, unsigned status, char *body, size_t len,
-                                      bool is_cut);
+// Begins a response. Forgets the last one.
+void http_match_begin(struct http_match *match);
+
+// The next piece of the body. False when no further piece can change the result of http_match_end for a response whose
+// status is good: the rest need not be read.
+bool http_match_feed(struct http_match *match, const char *data, size_t len);
+
+// The result: OK, STATUS, KEYWORD_MISSING, KEYWORD_FORBIDDEN or TOO_LARGE; NONE when memory ran out for the body.
+enum evidence_reason http_match_end(struct http_match *match, unsigned status);
 
 #ifdef __cplusplus
 }

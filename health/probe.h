@@ -53,7 +53,7 @@ struct probe_spec {
     struct probe_address server; // with its port
     struct probe_address source;
     uint64_t interval_ns, timeout_ns;
-    uint32_t jitter_percent;   // of the interval, both ways
+    uint32_t jitter_percent;   // each interval is shortened by a random part of up to this much of it
     const char *send, *expect; // TCP
     struct probe_http http;
     const char *dns_name, *dns_type, *dns_expect;

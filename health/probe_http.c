@@ -7,17 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TEXT_CAP = 1024, BODY_FIRST_BYTES = 4096, RECEIVE_BUFFER_BYTES = 16384, IDLE_CONNECTIONS_MAX = 256 };
-
-struct http_engine {
-    uv_loop_t *loop;
-    CURLM *multi;
-    uv_timer_t timer;
-    unsigned open_handles;
-    bool is_closing;
-    void (*closed)(void *user);
-    void *closed_user;
+enum {
+    TEXT_CAP = 4096, // the schema's longest path and host fit
+    BODY_FIRST_BYTES = 4096,
+    RECEIVE_BUFFER_BYTES = 4096, // libcurl keeps one for each handle; pages of probes are small
+    HEADER_MAX_BYTES = 65536,    // of all header lines of a response
+    IDLE_CONNECTIONS_MIN = 16
 };
 
 struct watch { // one socket of libcurl's
@@ -26,14 +23,31 @@ struct watch { // one socket of libcurl's
     curl_socket_t socket;
 };
 
+struct http_engine {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t timer;
+    struct watch **watch; // by descriptor; null: not watched
+    size_t watch_cap;
+    struct http_fetch *running; // list
+    unsigned open_handles, keep_alive_count;
+    uint64_t rebuilt;
+    bool is_closing;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
 struct http_fetch {
     struct http_engine *engine;
+    struct http_fetch *next, **link; // in the list of running ones
     CURL *easy;
     struct curl_slist *headers, *connect_to;
+    bool (*take)(void *user, const char *data, size_t len);
     void (*done)(void *user, struct http_response *response);
     void *user;
-    bool is_running, wants_body, is_cut;
+    bool is_running, is_keep_alive, is_cut, is_enough;
     uint64_t body_max_bytes;
+    size_t header_bytes;
     char *body;
     size_t len, cap;
     char error[CURL_ERROR_SIZE];
@@ -47,6 +61,7 @@ static void release_engine(struct http_engine *e)
         return;
     void (*closed)(void *) = e->closed;
     void *user = e->closed_user;
+    free(e->watch);
     free(e);
     if (closed)
         closed(user);
@@ -74,7 +89,9 @@ static enum evidence_reason reason_of(CURLcode code, long os_error)
     case CURLE_OK:
         return EVIDENCE_REASON_OK;
     case CURLE_COULDNT_CONNECT:
-        return os_error == ECONNREFUSED || os_error == 0 ? EVIDENCE_REASON_REFUSED : EVIDENCE_REASON_UNREACHABLE;
+        return os_error == ECONNREFUSED || os_error == 0 ? EVIDENCE_REASON_REFUSED
+               : os_error == ETIMEDOUT                   ? EVIDENCE_REASON_TIMEOUT
+                                                         : EVIDENCE_REASON_UNREACHABLE;
     case CURLE_OPERATION_TIMEDOUT:
         return EVIDENCE_REASON_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
@@ -100,6 +117,15 @@ static bool is_local_fault(CURLcode code, long os_error)
            code == CURLE_SSL_CACERT_BADFILE || os_error == EMFILE || os_error == ENFILE || os_error == EADDRNOTAVAIL;
 }
 
+static void leave_running(struct http_fetch *f)
+{
+    curl_multi_remove_handle(f->engine->multi, f->easy);
+    f->is_running = false;
+    *f->link = f->next;
+    if (f->next)
+        f->next->link = f->link;
+}
+
 static void finish(struct http_fetch *f, CURLcode code)
 {
     long status = 0, os_error = 0;
@@ -107,9 +133,8 @@ static void finish(struct http_fetch *f, CURLcode code)
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &os_error);
     curl_easy_getinfo(f->easy, CURLINFO_STARTTRANSFER_TIME_T, &took_us);
-    curl_multi_remove_handle(f->engine->multi, f->easy);
-    f->is_running = false;
-    if (code == CURLE_WRITE_ERROR && f->is_cut) // we had enough
+    leave_running(f);
+    if (code == CURLE_WRITE_ERROR && f->is_enough)
         code = CURLE_OK;
     char none[1] = "";
     struct http_response r = {.reason = reason_of(code, os_error),
@@ -131,7 +156,7 @@ static void finish(struct http_fetch *f, CURLcode code)
 static void take_messages(struct http_engine *e)
 {
     int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(e->multi, &left));) {
+    for (CURLMsg *m; !e->is_closing && (m = curl_multi_info_read(e->multi, &left));) {
         struct http_fetch *f;
         const CURLcode code = m->data.result;
         if (m->msg != CURLMSG_DONE)
@@ -141,12 +166,39 @@ static void take_messages(struct http_engine *e)
     }
 }
 
+static CURLM *new_multi(struct http_engine *e);
+
+// After an error of its own a multi handle's state is undefined: what runs ends as a local fault, and a new one goes
+// on.
+static void rebuild(struct http_engine *e)
+{
+    CURLM *fresh = new_multi(e);
+    e->rebuilt++;
+    if (!fresh)
+        return; // the next error tries again
+    struct http_fetch *failed = e->running;
+    for (struct http_fetch *f = failed; f; f = f->next)
+        curl_multi_remove_handle(e->multi, f->easy);
+    curl_multi_cleanup(e->multi);
+    e->multi = fresh;
+    while (e->running && !e->is_closing)
+        finish(e->running, CURLE_FAILED_INIT);
+}
+
+static void act(struct http_engine *e, curl_socket_t socket, int flags)
+{
+    int running;
+    if (e->is_closing)
+        return;
+    const CURLMcode code = curl_multi_socket_action(e->multi, socket, flags, &running);
+    take_messages(e);
+    if (code != CURLM_OK && code != CURLM_BAD_SOCKET && !e->is_closing)
+        rebuild(e);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
-    struct http_engine *e = timer->data;
-    int running;
-    curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    take_messages(e);
+    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int set_timer(CURLM *multi, long timeout_ms, void *user)
@@ -162,17 +214,28 @@ static int set_timer(CURLM *multi, long timeout_ms, void *user)
 
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
-    struct watch *w = poll->data;
-    struct http_engine *e = w->engine;
-    int running;
-    const int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
-                      (status < 0 ? CURL_CSELECT_ERR : 0);
-    curl_multi_socket_action(e->multi, w->socket, flags, &running);
-    take_messages(e);
+    const struct watch *w = poll->data;
+    act(w->engine, w->socket,
+        (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
+            (status < 0 ? CURL_CSELECT_ERR : 0));
+}
+
+static struct watch *find_watch(const struct http_engine *e, curl_socket_t socket)
+{
+    return (size_t)socket < e->watch_cap ? e->watch[socket] : NULL;
 }
 
 static struct watch *new_watch(struct http_engine *e, curl_socket_t socket)
 {
+    if ((size_t)socket >= e->watch_cap) {
+        const size_t cap = ((size_t)socket + 64) * 2;
+        struct watch **grown = realloc(e->watch, cap * sizeof(struct watch *));
+        if (!grown)
+            return NULL;
+        memset(grown + e->watch_cap, 0, (cap - e->watch_cap) * sizeof(struct watch *));
+        e->watch = grown;
+        e->watch_cap = cap;
+    }
     struct watch *w = calloc(1, sizeof *w);
     if (!w || uv_poll_init_socket(e->loop, &w->poll, socket) < 0) {
         free(w);
@@ -182,21 +245,28 @@ static struct watch *new_watch(struct http_engine *e, curl_socket_t socket)
     w->socket = socket;
     w->poll.data = w;
     e->open_handles++;
-    curl_multi_assign(e->multi, socket, w);
+    e->watch[socket] = w;
     return w;
+}
+
+static void drop_watch(struct http_engine *e, curl_socket_t socket)
+{
+    struct watch *w = find_watch(e, socket);
+    if (!w)
+        return;
+    e->watch[socket] = NULL;
+    uv_close((uv_handle_t *)&w->poll,
+             watch_closed); // off the loop at once: the descriptor may be closed and come again
 }
 
 static int set_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
 {
     struct http_engine *e = user;
-    struct watch *w = socket_user;
+    struct watch *w = find_watch(e, socket);
     (void)easy;
+    (void)socket_user;
     if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            uv_poll_stop(&w->poll);
-            uv_close((uv_handle_t *)&w->poll, watch_closed);
-            curl_multi_assign(e->multi, socket, NULL);
-        }
+        drop_watch(e, socket);
         return 0;
     }
     w = w ? w : new_watch(e, socket);
@@ -204,6 +274,27 @@ static int set_socket(CURL *easy, curl_socket_t socket, int what, void *user, vo
         return -1; // libcurl ends the transfer
     const int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     return uv_poll_start(&w->poll, events, on_socket) < 0 ? -1 : 0;
+}
+
+// libcurl may close a socket that it never took off the loop (a connection evicted from its cache).
+static int close_socket(void *user, curl_socket_t socket)
+{
+    drop_watch(user, socket);
+    return close(socket);
+}
+
+static CURLM *new_multi(struct http_engine *e)
+{
+    CURLM *multi = curl_multi_init();
+    if (!multi)
+        return NULL;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, e);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, e);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(IDLE_CONNECTIONS_MIN + e->keep_alive_count));
+    curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return multi;
 }
 
 struct http_engine *http_engine_new(uv_loop_t *loop)
@@ -218,7 +309,7 @@ struct http_engine *http_engine_new(uv_loop_t *loop)
     }
     is_initialised = true;
     e->loop = loop;
-    e->multi = curl_multi_init();
+    e->multi = new_multi(e);
     if (!e->multi) {
         free(e);
         return NULL;
@@ -226,12 +317,6 @@ struct http_engine *http_engine_new(uv_loop_t *loop)
     uv_timer_init(loop, &e->timer);
     e->timer.data = e;
     e->open_handles = 1;
-    curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-    curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
-    curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
-    curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
-    curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     return e;
 }
 
@@ -241,6 +326,7 @@ void http_engine_close(struct http_engine *e, void (*closed)(void *user), void *
     e->closed = closed;
     e->closed_user = user;
     curl_multi_cleanup(e->multi); // closes idle connections; takes their sockets off the loop
+    e->multi = NULL;
     uv_timer_stop(&e->timer);
     uv_close((uv_handle_t *)&e->timer, timer_closed);
 }
@@ -266,19 +352,28 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 {
     struct http_fetch *f = user;
     const size_t len = size * count;
+    if (f->take) {
+        f->is_enough = !f->take(f->user, data, len);
+        return f->is_enough ? 0 : len; // 0 ends the transfer
+    }
     const size_t room = f->body_max_bytes > f->len ? (size_t)(f->body_max_bytes - f->len) : 0;
     const size_t take = len < room ? len : room;
-    if (f->wants_body) {
-        if (!grow(f, f->len + take + 1))
-            return 0;
-        memcpy(f->body + f->len, data, take);
-        f->body[f->len + take] = 0;
-    }
+    if (!grow(f, f->len + take + 1))
+        return 0;
+    memcpy(f->body + f->len, data, take);
     f->len += take;
-    if (take == len)
-        return len;
-    f->is_cut = true;
-    return 0; // ends the transfer
+    f->body[f->len] = 0;
+    f->is_cut = f->is_enough = take < len;
+    return take;
+}
+
+// Counts only: neither a header without an end nor provisional responses without an end may occupy us.
+static size_t on_header(char *data, size_t size, size_t count, void *user)
+{
+    struct http_fetch *f = user;
+    (void)data;
+    f->header_bytes += size * count;
+    return f->header_bytes <= HEADER_MAX_BYTES ? size * count : 0;
 }
 
 static const char *address_text(const struct probe_address *address, bool has_brackets, char out[64])
@@ -384,6 +479,10 @@ static void set_options(struct http_fetch *f, const struct http_fetch_spec *spec
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, f->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, f->engine);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -411,9 +510,14 @@ struct http_fetch *http_fetch_new(struct http_engine *engine, const struct http_
         return NULL;
     }
     f->engine = engine;
+    f->take = spec->take;
     f->done = done;
     f->user = user;
-    f->wants_body = spec->wants_body;
+    f->is_keep_alive = spec->http->keep_alive;
+    if (f->is_keep_alive) {
+        engine->keep_alive_count++;
+        curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)(IDLE_CONNECTIONS_MIN + engine->keep_alive_count));
+    }
     f->body_max_bytes = spec->http->body_max_bytes;
     set_options(f, spec);
     return f;
@@ -424,6 +528,7 @@ void http_fetch_free(struct http_fetch *f)
     if (!f)
         return;
     http_fetch_abort(f);
+    f->engine->keep_alive_count -= f->is_keep_alive;
     curl_easy_cleanup(f->easy);
     curl_slist_free_all(f->headers);
     curl_slist_free_all(f->connect_to);
@@ -433,12 +538,18 @@ void http_fetch_free(struct http_fetch *f)
 
 int http_fetch_run(struct http_fetch *f)
 {
-    f->len = 0;
-    f->is_cut = false;
+    struct http_engine *e = f->engine;
+    f->len = f->header_bytes = 0;
+    f->is_cut = f->is_enough = false;
     f->error[0] = 0;
-    if (curl_multi_add_handle(f->engine->multi, f->easy) != CURLM_OK)
+    if (curl_multi_add_handle(e->multi, f->easy) != CURLM_OK)
         return -ENOMEM;
     f->is_running = true;
+    f->next = e->running;
+    f->link = &e->running;
+    if (f->next)
+        f->next->link = &f->next;
+    e->running = f;
     return 0;
 }
 
@@ -446,8 +557,7 @@ void http_fetch_abort(struct http_fetch *f)
 {
     if (!f->is_running)
         return;
-    curl_multi_remove_handle(f->engine->multi, f->easy);
-    f->is_running = false;
+    leave_running(f);
     free(f->body);
     f->body = NULL;
     f->len = f->cap = 0;

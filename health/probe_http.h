@@ -39,7 +39,9 @@ struct http_fetch_spec {
     const char *unix_socket; // instead of an address; empty: none
     struct probe_address server, source;
     const struct probe_http *http; // method, path, host, headers, credentials, tls, keep_alive, body_max_bytes
-    bool wants_body;               // false: the body is not kept, and not read past the cap
+    // Gets the body as it comes, and says false to end the response there. Null: the body is kept up to body_max_bytes
+    // and given to `done`.
+    bool (*take)(void *user, const char *data, size_t len);
     uint64_t timeout_ns;
 };
 

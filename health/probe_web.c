@@ -8,12 +8,24 @@
 #include "health/probe_http.h"
 #include "health/probe_kind.h"
 
+// So much of a page is read although nothing depends on it: it is on its way already, and a server whose answers are
+// cut off complains in its log.
+enum { POLITE_BYTES = 16384 };
+
 struct web_probe {
     struct probe_callbacks callbacks;
     struct http_fetch *fetch;
     struct http_match *match;
+    uint64_t body_bytes, wanted_bytes;
     uv_idle_t closing; // so that `closed` comes from the loop, as with every kind
 };
+
+static bool on_data(void *user, const char *data, size_t len)
+{
+    struct web_probe *p = user;
+    p->body_bytes += len;
+    return http_match_feed(p->match, data, len) || p->body_bytes <= p->wanted_bytes;
+}
 
 static void on_response(void *user, struct http_response *response)
 {
@@ -24,7 +36,11 @@ static void on_response(void *user, struct http_response *response)
         result.reason = EVIDENCE_REASON_LOCAL;
     }
     if (response->reason == EVIDENCE_REASON_OK)
-        result.reason = http_match_check(p->match, response->status, response->body, response->len, response->is_cut);
+        result.reason = http_match_end(p->match, response->status);
+    if (result.reason == EVIDENCE_REASON_NONE) { // no memory for the page
+        result.result = EVIDENCE_UNKNOWN;
+        result.reason = EVIDENCE_REASON_LOCAL;
+    }
     if (result.reason == EVIDENCE_REASON_OK)
         result = probe_result_up(response->response_ns);
     if (result.reason == EVIDENCE_REASON_STATUS)
@@ -51,8 +67,10 @@ static void *web_open(struct probe_host *host, const struct probe_spec *spec, co
                                           .server = spec->server,
                                           .source = spec->source,
                                           .http = &spec->http,
-                                          .wants_body = http_match_needs_body(p->match),
+                                          .take = on_data,
                                           .timeout_ns = spec->timeout_ns};
+    // A connection is used again only when the page was read to its end.
+    p->wanted_bytes = spec->http.keep_alive ? spec->http.body_max_bytes : POLITE_BYTES;
     p->fetch = http_fetch_new(host->http, &fetch, on_response, p);
     if (!p->fetch) {
         http_match_free(p->match);
@@ -67,7 +85,10 @@ static void *web_open(struct probe_host *host, const struct probe_spec *spec, co
 
 static int web_run(void *instance)
 {
-    return http_fetch_run(((struct web_probe *)instance)->fetch);
+    struct web_probe *p = instance;
+    p->body_bytes = 0;
+    http_match_begin(p->match);
+    return http_fetch_run(p->fetch);
 }
 
 static void web_abort(void *instance)

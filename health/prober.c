@@ -2,6 +2,7 @@
 #include "health/prober.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ struct prober {
     struct target *target[BUCKETS];
     uv_timer_t turn;
     uv_prepare_t prepare;
-    uint64_t alive_ns; // when the loop was last seen turning
+    uint64_t alive_ns;   // when the loop was last seen turning
+    uint64_t stalled_ns; // when the last stall ended; 0: none yet
     struct prober_stats stats;
     unsigned open; // handles and instances not closed yet
     bool is_stopping;
@@ -71,6 +73,7 @@ static void notice_stall(struct prober *p)
     p->alive_ns = now_ns;
     if (late_ns < STALL_MIN_NS || p->is_stopping)
         return;
+    p->stalled_ns = now_ns;
     p->stats.stalls++;
     p->stats.stall_max_ns = late_ns > p->stats.stall_max_ns ? late_ns : p->stats.stall_max_ns;
     const struct evidence_event event = {
@@ -109,7 +112,7 @@ static void start_timer(struct item *it, uv_timer_cb callback, uint64_t wait_ns)
 static void schedule(struct item *it)
 {
     const uint64_t swing = it->interval_ns / 100 * it->jitter_percent;
-    const uint64_t interval = it->interval_ns - swing + (swing ? next_random(it) % (2 * swing) : 0);
+    const uint64_t interval = it->interval_ns - (swing ? next_random(it) % swing : 0);
     const uint64_t due_ns = it->started_ns + interval, now_ns = uv_hrtime();
     start_timer(it, on_due, due_ns > now_ns ? due_ns - now_ns : 0);
 }
@@ -150,16 +153,24 @@ static void leave_target(struct item *it)
 static void finish(struct item *it, const struct probe_result *result)
 {
     struct prober *p = it->prober;
+    struct probe_result r = *result;
     notice_stall(p);
+    // The answer may have been there in time, and we were not.
+    if (r.result == EVIDENCE_DOWN && r.reason == EVIDENCE_REASON_TIMEOUT && p->stalled_ns >= it->started_ns) {
+        r.result = EVIDENCE_UNKNOWN;
+        r.reason = EVIDENCE_REASON_LOCAL;
+        snprintf(r.detail, sizeof r.detail, "%s", "the prober itself was late");
+    }
     it->is_running = false;
     p->stats.running--;
     p->stats.finished++;
-    p->stats.good += result->result == EVIDENCE_UP;
-    p->stats.bad += result->result == EVIDENCE_DOWN;
+    p->stats.good += r.result == EVIDENCE_UP;
+    p->stats.bad += r.result == EVIDENCE_DOWN;
     uv_timer_stop(&it->timer);
-    schedule(it);
+    if (!p->is_stopping)
+        schedule(it);
     leave_target(it);
-    emit(it, result);
+    emit(it, &r);
 }
 
 static void on_done(void *user, const struct probe_result *result)
@@ -172,12 +183,7 @@ static void on_done(void *user, const struct probe_result *result)
 static void on_timeout(uv_timer_t *timer)
 {
     struct item *it = timer->data;
-    struct probe_result result = probe_result_down(EVIDENCE_REASON_TIMEOUT);
-    const uint64_t took_ns = uv_hrtime() - it->started_ns;
-    if (took_ns > it->timeout_ns + STALL_MIN_NS) { // the answer may be there, and we were not
-        result.result = EVIDENCE_UNKNOWN;
-        result.reason = EVIDENCE_REASON_LOCAL;
-    }
+    const struct probe_result result = probe_result_down(EVIDENCE_REASON_TIMEOUT);
     it->kind->abort(it->instance);
     finish(it, &result);
 }
