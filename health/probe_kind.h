@@ -11,18 +11,11 @@
 #include "health/balancer.h"
 #include "health/evidence.h"
 #include "health/probe.h"
+#include "health/probe_result.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct probe_result {
-    enum evidence_result result;
-    enum evidence_reason reason;
-    uint64_t response_ns;  // 0: none
-    int32_t load_permille; // -1: not said
-    char detail[EVIDENCE_DETAIL_CAP];
-};
 
 // What a kind needs to work with; outlives all that was opened with it.
 struct probe_host {
@@ -48,22 +41,6 @@ struct probe_kind {
 };
 
 extern const struct probe_kind probe_tcp_kind, probe_http_kind;
-
-static inline struct probe_result probe_result_down(enum evidence_reason reason)
-{
-    struct probe_result r = {EVIDENCE_DOWN, reason, 0, -1, ""};
-    return r;
-}
-
-static inline struct probe_result probe_result_up(uint64_t response_ns)
-{
-    struct probe_result r = {EVIDENCE_UP, EVIDENCE_REASON_OK, response_ns, -1, ""};
-    return r;
-}
-
-// From a negative libuv or errno code: REFUSED, TIMEOUT, UNREACHABLE, RESET; what is our own fault (no descriptors, no
-// memory, no permission) gives result UNKNOWN and reason LOCAL.
-struct probe_result probe_result_error(int error);
 
 #ifdef __cplusplus
 }

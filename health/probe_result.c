@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "health/probe_kind.h"
+#include "health/probe_result.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <uv.h>
 
 static enum evidence_reason reason_of(int error)
 {
@@ -34,4 +36,15 @@ struct probe_result probe_result_error(int error)
         r.result = EVIDENCE_UNKNOWN;
     snprintf(r.detail, sizeof r.detail, "%s", uv_strerror(error));
     return r;
+}
+
+void probe_result_detail(struct probe_result *result, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(result->detail, sizeof result->detail, format, arguments);
+    va_end(arguments);
+    for (char *p = result->detail; *p; p++)
+        if (*p < ' ' || *p > '~')
+            *p = '?';
 }
