@@ -172,7 +172,7 @@ endef
 $(foreach t,$(notdir $(basename $(FUZZ_SRC))),$(eval $(call fuzz_rule,$(t))))
 fuzz-bins: $(FUZZ_BINS)
 
-test-bins: $(UNIT_BINS) $(DPDK_TESTS) $(FUZZ_BINS)
+test-bins: $(UNIT_BINS) $(DPDK_TESTS) $(FUZZ_BINS) $(OBJ)/tests/bench/make_images
 test: deps all test-bins ## unit tests, DPDK tests, corpus replay, system tests; under 10 minutes
 	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay dpdk system
 test-unit: $(UNIT_BINS) $(FUZZ_BINS) ## only what needs no network namespace and no EAL

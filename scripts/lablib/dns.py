@@ -32,7 +32,21 @@ class Client:
         return self.exchange(message, seconds)
 
     def exchange(self, message, seconds=1.0):
-        return dns.query.udp(message, self.server, timeout=seconds, sock=self.udp, ignore_unexpected=True)
+        """The response to this very message; late ones to earlier messages are passed over."""
+        end = time.monotonic() + seconds
+        self.udp.setblocking(True)
+        self.udp.settimeout(seconds)
+        try:
+            self.udp.sendto(message.to_wire(), (self.server, 53))
+            while True:
+                self.udp.settimeout(max(end - time.monotonic(), 1e-6))
+                response = dns.message.from_wire(self.udp.recv(65535))
+                if message.is_response(response):
+                    return response
+        except socket.timeout:
+            raise dns.exception.Timeout from None
+        finally:
+            self.udp.setblocking(False)
 
     def query_tcp(self, name, kind="A", seconds=2.0, **options):
         message = dns.message.make_query(name, kind, **options)

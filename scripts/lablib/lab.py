@@ -147,6 +147,9 @@ class Lab:
            self.bridge)
         # af_packet and af_xdp see frames as they are in memory: checksums have to be there.
         host.run("ethtool", "-K", interface, "tx", "off", "gso", "off", "tso", "off")
+        # A tag that stands beside the frame (which is how the kernel carries it) never reaches an AF_XDP socket.
+        subprocess.run(["ip", "netns", "exec", self.bridge, "ethtool", "-K", host.link, "txvlan", "off"], check=False,
+                       capture_output=True)
         ip("-n", self.bridge, "link", "set", host.link, "master", "br0", "up")
         host.ip("link", "set", "lo", "up")
         host.ip("link", "set", interface, "up")
