@@ -80,31 +80,32 @@ static json_t *stages_json(const struct config_service *service, const struct po
     return stages;
 }
 
-static json_t *members_json(struct daemon *d, const struct config_service *service, const struct verdict_site *site)
+static json_t *members_json(struct daemon *d, const struct config_service *service, const struct verdict_site *verdict)
 {
     json_t *list = json_array();
     char why[HISTORY_TEXT_CAP];
     for (unsigned i = 0; i < service->site_count; i++) {
-        const unsigned at = service->sites[i].site_at;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", service->sites[i].site, "state",
-                                              verdict_state_text(site[at].state), "why",
-                                              steering_verdict_why(daemon_config(d), at, &site[at], why, sizeof why)));
+        const struct config_member *m = &service->sites[i];
+        const struct verdict_site *v = &verdict[m->verdict_at];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s}", "name", m->site, "state", verdict_state_text(v->state),
+                                        "why", steering_verdict_why(daemon_config(d), m->site_at, v, why, sizeof why)));
     }
     return list;
 }
 
-static json_t *order_json(struct daemon *d, unsigned number, const struct verdict_site *site, unsigned region,
+static json_t *order_json(struct daemon *d, unsigned number, const struct verdict_site *verdict, unsigned region,
                           unsigned bucket)
 {
     const struct config *config = daemon_config(d);
     const struct config_service *service = &config->services[number];
-    const struct policy_input input = {config, number, site, uv_hrtime()};
+    const struct policy_input input = {config, number, verdict, uv_hrtime()};
     struct policy_order order;
     struct policy_trace trace;
     static const char *const modes[] = {"answer", "nodata", "servfail"};
     policy_order(&order, steering_policy_state(d->steering, number), &input, region, bucket, &trace);
     return json_pack("{s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:i, s:i, s:o, s:o}", "service", service->name, "sites",
-                     members_json(d, service, site), "stages", stages_json(service, &order, &trace), "order",
+                     members_json(d, service, verdict), "stages", stages_json(service, &order, &trace), "order",
                      places_json(service, order.place, order.site_count), "mode", modes[order.mode], "fail_open",
                      order.is_fail_open, "last_resort", order.is_last_resort, "ttl", (int)order.ttl_s, "ede",
                      (int)order.ede, "a", addresses_json(service, &order, false), "aaaa",
@@ -132,10 +133,12 @@ enum admin_status admin_explain_command(struct admin_call *call)
             return admin_refuse(call, "the zones are still being loaded; try again in a moment");
         bucket = order_bucket(client.address, client.is_ipv6);
     }
-    struct verdict_site site[POLICY_SITE_MAX];
-    steering_sites(call->daemon->steering, site);
+    struct verdict_site *verdict = steering_verdicts(call->daemon->steering);
+    if (!verdict)
+        return admin_refuse(call, "no memory");
     json_decref(call->result);
-    call->result = order_json(call->daemon, (unsigned)number, site, match.region, bucket);
+    call->result = order_json(call->daemon, (unsigned)number, verdict, match.region, bucket);
+    free(verdict);
     if (client_text)
         json_object_set_new(call->result, "client",
                             json_pack("{s:s, s:s?, s:i, s:i}", "address", client_text, "region",
@@ -145,7 +148,7 @@ enum admin_status admin_explain_command(struct admin_call *call)
 }
 
 // Sets the state of the sites that a list of names says. False when a name is none.
-static bool suppose(struct admin_call *call, const char *key, enum verdict_state state, struct verdict_site *site)
+static bool suppose(struct admin_call *call, const char *key, enum verdict_state state, struct verdict_site *verdict)
 {
     const struct config *config = daemon_config(call->daemon);
     const json_t *names = json_object_get(call->request, key), *name;
@@ -158,9 +161,13 @@ static bool suppose(struct admin_call *call, const char *key, enum verdict_state
             i++;
         if (!json_is_string(name) || i == config->site_count)
             return false;
-        site[i].state = state;
-        site[i].reason = VERDICT_REASON_OPERATOR;
-        strcpy(site[i].detail, "supposed");
+        for (unsigned k = 0; k < config->verdict_count; k++) {
+            if (config->verdicts[k].site_at != i)
+                continue;
+            verdict[k].state = state;
+            verdict[k].reason = VERDICT_REASON_OPERATOR;
+            strcpy(verdict[k].detail, "supposed");
+        }
     }
     return true;
 }
@@ -168,14 +175,18 @@ static bool suppose(struct admin_call *call, const char *key, enum verdict_state
 enum admin_status admin_simulate_command(struct admin_call *call)
 {
     const struct config *config = daemon_config(call->daemon);
-    struct verdict_site site[POLICY_SITE_MAX];
-    steering_sites(call->daemon->steering, site);
-    if (!suppose(call, "down", VERDICT_DOWN, site) || !suppose(call, "up", VERDICT_UP, site))
+    struct verdict_site *verdict = steering_verdicts(call->daemon->steering);
+    if (!verdict)
+        return admin_refuse(call, "no memory");
+    if (!suppose(call, "down", VERDICT_DOWN, verdict) || !suppose(call, "up", VERDICT_UP, verdict)) {
+        free(verdict);
         return admin_usage(call,
                            "wanted: simulate [--down SITE]... [--up SITE]..., names as `signpostctl sites` lists");
+    }
     json_t *services = json_array();
     for (unsigned i = 0; i < config->service_count && i < SIMULATED_MAX; i++)
-        json_array_append_new(services, order_json(call->daemon, i, site, REGION_UNKNOWN, 0));
+        json_array_append_new(services, order_json(call->daemon, i, verdict, REGION_UNKNOWN, 0));
+    free(verdict);
     json_object_set_new(call->result, "services", services);
     return ADMIN_OK;
 }

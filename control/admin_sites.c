@@ -10,11 +10,11 @@ static const char *belief_name(enum evidence_result belief)
     return names[belief];
 }
 
-static json_t *member_json(const struct verdict_member *m, const char *name)
+static json_t *member_json(const struct belief *m, const char *name)
 {
     if (!m)
         return json_null();
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "name", name, "state", belief_name(m->belief), "last",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "name", name, "state", belief_name(m->state), "last",
                      evidence_reason_text(m->reason), "age", admin_age(m->last_ns), "response",
                      m->response_ns ? admin_seconds(m->response_ns) : json_null(), "streak", (int)m->streak);
 }
@@ -27,9 +27,9 @@ static json_t *groups_json(struct daemon *d, unsigned site)
         json_t *members = json_array();
         unsigned good = 0;
         for (unsigned m = 0; m < s->groups[g].server_count; m++) {
-            const struct verdict_member *member = verdict_member(steering_engine(d->steering), site, g, m);
+            const struct belief *member = verdict_member(steering_engine(d->steering), site, g, m);
             char text[CONFIG_ENDPOINT_TEXT_CAP];
-            good += member && member->belief == EVIDENCE_UP;
+            good += member && member->state == EVIDENCE_UP;
             json_array_append_new(members, member_json(member, config_endpoint_text(&s->groups[g].servers[m], text)));
         }
         json_array_append_new(groups, json_pack("{s:s, s:b, s:i, s:i, s:i, s:o}", "name", s->groups[g].name, "required",

@@ -253,6 +253,13 @@ struct config_site {
     enum config_fail_back fail_back;
     uint64_t ramp_ns; // gradual fail-back; 0: at once
     struct config_coordinates coordinates;
+    unsigned verdict_at; // index into verdicts, of the verdict with all groups
+};
+
+// A verdict that is asked for: about a site, by some of its groups. The first of each site is by all of them.
+struct config_verdict {
+    unsigned site_at;
+    uint64_t mask; // bit n: group n of the site counts
 };
 
 // ---- services ----
@@ -283,6 +290,7 @@ struct config_member {
     struct config_origin origin;
     const char *site;
     unsigned site_at;                 // index into sites
+    unsigned verdict_at;              // index into verdicts
     struct config_address *addresses; // its own, or the site's
     unsigned address_count;
     uint32_t weight;    // for spread, and in SRV records
@@ -364,6 +372,8 @@ struct config {
     struct config_geoip geoip;
     const char **includes;
     unsigned include_count;
+    struct config_verdict *verdicts; // those of site 0, then of site 1, and so on
+    unsigned verdict_count;
 };
 
 // Reads and checks the file. 0: *config is the result (warnings may be in `errors`). -EINVAL: nothing was made and

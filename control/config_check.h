@@ -26,6 +26,10 @@ void config_read_secrets(struct config_reader *r, struct config *config);
 // Gathers each site's groups; after the checks, since the copies have no place. config_derive.c.
 void config_gather_groups(struct config_reader *r, struct config *config);
 
+// Lists the verdicts that services ask for; after the groups, and only when nothing was wrong. config_derive.c.
+void config_gather_verdicts(struct config_reader *r, struct config *config);
+enum { CONFIG_VERDICT_MAX = 64 }; // per site
+
 // Index of the site, or CONFIG_NONE.
 int config_find_site(const struct config *config, const char *name);
 

@@ -139,3 +139,74 @@ void config_gather_groups(struct config_reader *r, struct config *config)
                 s->groups[s->group_count++] = from[k][j];
     }
 }
+
+// The groups of a site that a service asks for; none named: all.
+static uint64_t group_mask(const struct config_site *site, const struct config_service *service)
+{
+    uint64_t mask = 0, all = 0;
+    for (unsigned i = 0; i < site->group_count; i++) {
+        all |= UINT64_C(1) << i;
+        for (unsigned k = 0; k < service->group_count; k++)
+            if (strcmp(site->groups[i].name, service->groups[k]) == 0)
+                mask |= UINT64_C(1) << i;
+    }
+    return service->group_count == 0 || mask == all ? UINT64_MAX : mask;
+}
+
+struct choices { // of groups of one site
+    uint64_t mask[CONFIG_VERDICT_MAX];
+    unsigned count;
+};
+
+// The number of a choice, which is added when it is new; CONFIG_NONE when there are too many.
+static int find_choice(struct choices *c, uint64_t mask)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->mask[i] == mask)
+            return (int)i;
+    if (c->count == CONFIG_VERDICT_MAX)
+        return CONFIG_NONE;
+    c->mask[c->count] = mask;
+    return (int)c->count++;
+}
+
+static void choose(struct config_reader *r, struct config *config, struct choices *choices)
+{
+    for (unsigned i = 0; i < config->site_count; i++)
+        find_choice(&choices[i], UINT64_MAX);
+    for (unsigned i = 0; i < config->service_count; i++) {
+        struct config_service *service = &config->services[i];
+        for (unsigned k = 0; k < service->site_count; k++) {
+            const unsigned at = service->sites[k].site_at;
+            const int number = find_choice(&choices[at], group_mask(&config->sites[at], service));
+            if (number == CONFIG_NONE)
+                config_report(r, CONFIG_ERROR, service, "groups",
+                              "the services ask for more than %d different choices of groups of site \"%s\"",
+                              CONFIG_VERDICT_MAX, config->sites[at].name);
+            else
+                service->sites[k].verdict_at = (unsigned)number;
+        }
+    }
+}
+
+void config_gather_verdicts(struct config_reader *r, struct config *config)
+{
+    struct choices *choices = config_read_take(r, (config->site_count + 1) * sizeof *choices);
+    if (!choices)
+        return;
+    choose(r, config, choices);
+    unsigned count = 0;
+    for (unsigned i = 0; i < config->site_count; i++) {
+        config->sites[i].verdict_at = count;
+        count += choices[i].count;
+    }
+    config->verdicts = config_read_take(r, (count + 1) * sizeof *config->verdicts);
+    if (!config->verdicts)
+        return;
+    for (unsigned i = 0; i < config->site_count; i++)
+        for (unsigned k = 0; k < choices[i].count; k++)
+            config->verdicts[config->verdict_count++] = (struct config_verdict){i, choices[i].mask[k]};
+    for (unsigned i = 0; i < config->service_count; i++)
+        for (unsigned k = 0; k < config->services[i].site_count; k++)
+            config->services[i].sites[k].verdict_at += config->sites[config->services[i].sites[k].site_at].verdict_at;
+}

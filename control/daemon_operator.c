@@ -73,7 +73,8 @@ static const struct config_service *left_without(struct daemon *d, const struct 
         const struct config_service *service = &config->services[i];
         unsigned now = 0, then = 0;
         for (unsigned k = 0; k < service->site_count; k++) {
-            const bool is_up = steering_site(d->steering, service->sites[k].site_at)->state == VERDICT_UP;
+            const bool is_up =
+                verdict_view(steering_engine(d->steering), service->sites[k].verdict_at)->state == VERDICT_UP;
             now += is_up;
             then += is_up && !is_meant(request, service->sites[k].site);
         }

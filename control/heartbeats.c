@@ -26,6 +26,40 @@ static bool may_send(void *user) // on the link's thread
     return worker_watch_is_alive(user, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 }
 
+static int find_site(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->site_count; i++)
+        if (strcmp(config->sites[i].name, name) == 0)
+            return (int)i;
+    return CONFIG_NONE;
+}
+
+// What a node says about the sites, as evidence.
+static void pass_words(struct heartbeats *h, unsigned voice, const struct heartbeat_received *received)
+{
+    static const enum evidence_result result[] = {[VERDICT_UNKNOWN] = EVIDENCE_UNKNOWN,
+                                                  [VERDICT_UP] = EVIDENCE_UP,
+                                                  [VERDICT_DOWN] = EVIDENCE_DOWN,
+                                                  [VERDICT_DRAIN] = EVIDENCE_UNKNOWN};
+    const struct config *config = steering_config(h->steering);
+    for (unsigned i = 0; config->heartbeat.share_verdicts && i < received->message.site_count; i++) {
+        const struct heartbeat_site *said = &received->message.site[i];
+        const int site = find_site(config, said->name);
+        if (site == CONFIG_NONE || said->state > VERDICT_DRAIN)
+            continue;
+        const struct evidence_event word = {.at_ns = received->event.at_ns,
+                                            .kind = EVIDENCE_WORD,
+                                            .site = (uint16_t)site,
+                                            .group = (uint16_t)voice,
+                                            .result = result[said->state],
+                                            .operator_state =
+                                                said->state == VERDICT_DRAIN ? OPERATOR_DRAIN : OPERATOR_AUTO,
+                                            .load_permille = -1,
+                                            .lag_ms = -1};
+        steering_event(h->steering, &word);
+    }
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct heartbeats *h = poll->data;
@@ -39,6 +73,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             p->heard_ns = received.event.at_ns;
             p->messages++;
             p->last = received.message;
+            pass_words(h, k, &received);
         }
         if (received.event.site != WITNESS)
             steering_event(h->steering, &received.event);
@@ -183,6 +218,37 @@ bool heartbeats_differ(const struct config *a, const struct config *b)
     return differ;
 }
 
+// What this node may say about a site to others: what it knows by itself. What it only heard from them it keeps to
+// itself, or two nodes would go on believing each other. Of its own site it also says what its operator said.
+static enum verdict_state own_word(const struct config *config, unsigned site, const struct verdict_site *v)
+{
+    switch (v->reason) {
+    case VERDICT_REASON_OPERATOR:
+        if (config->node.site_at != (int)site)
+            return VERDICT_UNKNOWN;
+        return v->state == VERDICT_UP ? VERDICT_UP : VERDICT_DRAIN; // down by hand is no evidence: it is a wish
+    case VERDICT_REASON_PEER_DRAIN:
+    case VERDICT_REASON_PEER_WORD:
+    case VERDICT_REASON_WITNESSED:
+    case VERDICT_REASON_EVIDENCE_OLD:
+    case VERDICT_REASON_EVIDENCE_MISSING:
+    case VERDICT_REASON_NO_EVIDENCE_ASKED:
+        return VERDICT_UNKNOWN;
+    case VERDICT_REASON_STARTING:
+    case VERDICT_REASON_GOOD:
+    case VERDICT_REASON_GROUP_DOWN:
+    case VERDICT_REASON_PAGE_DOWN:
+    case VERDICT_REASON_BALANCER_DOWN:
+    case VERDICT_REASON_HEARTBEAT_LOST:
+    case VERDICT_REASON_BALANCER_SILENT:
+    case VERDICT_REASON_FAIL_BACK_DELAY:
+    case VERDICT_REASON_FAIL_BACK_MANUAL:
+    case VERDICT_REASON_COUNT:
+        break;
+    }
+    return v->state;
+}
+
 void heartbeats_update(struct heartbeats *h)
 {
     if (!h || !h->link)
@@ -196,7 +262,7 @@ void heartbeats_update(struct heartbeats *h)
     }
     for (unsigned i = 0; config->heartbeat.share_verdicts && i < config->site_count && i < HEARTBEAT_SITE_MAX; i++) {
         snprintf(m.site[i].name, sizeof m.site[i].name, "%s", config->sites[i].name);
-        m.site[i].state = (uint8_t)steering_site(h->steering, i)->state;
+        m.site[i].state = (uint8_t)own_word(config, i, steering_site(h->steering, i));
         m.site_count++;
     }
     heartbeat_link_set_message(h->link, &m);

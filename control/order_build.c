@@ -376,7 +376,7 @@ static int build_service(struct arena *a, const struct order_build_input *input,
                          struct order_service_input *out)
 {
     const struct config_service *service = &input->config->services[number];
-    const struct policy_input policy = {input->config, number, input->site, input->now_ns};
+    const struct policy_input policy = {input->config, number, input->verdict, input->now_ns};
     const uint32_t flags = policy_flags(input->config, number);
     const unsigned rows = flags & ORDER_BY_REGION ? input->config->region_count + 1 : 1,
                    buckets = flags & ORDER_BY_BUCKET ? ORDER_BUCKET_MAX : 1;

@@ -28,8 +28,8 @@ uint64_t order_pairing_id(const struct config *config);
 
 struct order_build_input {
     const struct config *config;
-    const struct policy_state *state; // [config->service_count]
-    const struct verdict_site *site;  // [config->site_count]
+    const struct policy_state *state;   // [config->service_count]
+    const struct verdict_site *verdict; // [config->verdict_count]
     uint64_t now_ns;
     uint64_t generation, built_at_us;
 };

@@ -18,7 +18,7 @@ struct run {
 static const struct verdict_site *site_at(const struct policy_input *input, const struct config_service *service,
                                           unsigned place)
 {
-    return &input->site[service->sites[place].site_at];
+    return &input->verdict[service->sites[place].verdict_at];
 }
 
 static const char *site_name(const struct run *r, unsigned place)
@@ -204,9 +204,10 @@ void policy_update(struct policy_state *state, const struct policy_input *input)
 }
 
 // A site that came back takes up clients bucket by bucket while its ramp lasts.
-static bool is_ramping(const struct policy_input *input, unsigned site, unsigned bucket)
+static bool is_ramping(const struct policy_input *input, const struct config_member *member, unsigned bucket)
 {
-    const uint64_t ramp_ns = input->config->sites[site].ramp_ns, came_up_ns = input->site[site].came_up_ns;
+    const uint64_t ramp_ns = input->config->sites[member->site_at].ramp_ns,
+                   came_up_ns = input->verdict[member->verdict_at].came_up_ns;
     if (ramp_ns == 0 || came_up_ns == 0 || input->now_ns >= came_up_ns + ramp_ns)
         return false;
     return bucket >= (input->now_ns - came_up_ns) * ORDER_BUCKET_MAX / ramp_ns;
@@ -249,7 +250,7 @@ void policy_order(struct policy_order *order, const struct policy_state *state, 
             order->ttl_s = service->ttl_min_s;
         if (site->state != VERDICT_UP)
             continue;
-        if (is_ramping(input, service->sites[i].site_at, bucket))
+        if (is_ramping(input, &service->sites[i], bucket))
             late[late_count++] = i;
         else
             order->place[order->site_count++] = i;

@@ -38,8 +38,8 @@ struct policy_state {
 
 struct policy_input {
     const struct config *config;
-    unsigned service;                // index into config->services
-    const struct verdict_site *site; // by index into config->sites
+    unsigned service;                   // index into config->services
+    const struct verdict_site *verdict; // [config->verdict_count]
     uint64_t now_ns;
 };
 

@@ -29,7 +29,7 @@ struct steering {
     struct verdict_engine *engine;
     struct policy_state *policy;   // [service_count]
     struct steering_order *order;  // [service_count]; null before the first image
-    struct verdict_site *reported; // [site_count], as last reported
+    struct verdict_site *reported; // [verdict_count], as last reported
     struct steering_report report;
     struct history history;
     struct steering_stats stats;
@@ -85,10 +85,10 @@ static bool depends_on_figures(const struct config *config)
 static bool is_ramping(const struct steering *s, uint64_t now_ns)
 {
     const struct config *config = config_of(s);
-    for (unsigned i = 0; i < config->site_count; i++) {
-        const uint64_t came_up_ns = verdict_site(s->engine, i)->came_up_ns;
-        if (config->sites[i].ramp_ns && came_up_ns &&
-            now_ns < came_up_ns + config->sites[i].ramp_ns + FIGURES_INTERVAL_NS)
+    for (unsigned i = 0; i < config->verdict_count; i++) {
+        const uint64_t came_up_ns = verdict_view(s->engine, i)->came_up_ns;
+        const uint64_t ramp_ns = config->sites[config->verdicts[i].site_at].ramp_ns;
+        if (ramp_ns && came_up_ns && now_ns < came_up_ns + ramp_ns + FIGURES_INTERVAL_NS)
             return true;
     }
     return false;
@@ -267,7 +267,7 @@ static void start_build(struct steering *s)
     }
     b->now_ns = s->last_build_ns;
     for (unsigned i = 0; i < config->service_count; i++) {
-        const struct policy_input input = {config, i, b->site, b->now_ns};
+        const struct policy_input input = {config, i, b->verdict, b->now_ns};
         policy_update(&s->policy[i], &input);
     }
     memcpy(b->policy, s->policy, config->service_count * sizeof *b->policy);
@@ -304,7 +304,7 @@ void steering_published(struct steering *s, uint64_t generation, uint64_t at_ns)
 static int make_arrays(const struct config *config, struct policy_state **policy, struct verdict_site **reported)
 {
     *policy = calloc(config->service_count ? config->service_count : 1, sizeof **policy);
-    *reported = calloc(config->site_count ? config->site_count : 1, sizeof **reported);
+    *reported = calloc(config->verdict_count + 1, sizeof **reported);
     if (*policy && *reported)
         return 0;
     free(*policy);
@@ -468,8 +468,11 @@ bool steering_is_ready(const struct steering *s)
     return s->was_ready;
 }
 
-void steering_sites(const struct steering *s, struct verdict_site *out)
+struct verdict_site *steering_verdicts(const struct steering *s)
 {
-    for (unsigned i = 0; i < config_of(s)->site_count && i < POLICY_SITE_MAX; i++)
-        out[i] = *verdict_site(s->engine, i);
+    const unsigned count = config_of(s)->verdict_count;
+    struct verdict_site *verdict = calloc(count + 1, sizeof *verdict);
+    for (unsigned i = 0; verdict && i < count; i++)
+        verdict[i] = *verdict_view(s->engine, i);
+    return verdict;
 }

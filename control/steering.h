@@ -67,8 +67,8 @@ struct history *steering_history(struct steering *steering);
 const struct steering_stats *steering_stats(const struct steering *steering);
 bool steering_is_ready(const struct steering *steering);
 
-// Copies of all sites' verdicts, in the configuration's order, for the policy. `out` has POLICY_SITE_MAX entries.
-void steering_sites(const struct steering *steering, struct verdict_site *out);
+// Copies of all verdicts, as the policy wants them: [config->verdict_count], to be freed. Null: no memory.
+struct verdict_site *steering_verdicts(const struct steering *steering);
 
 #ifdef __cplusplus
 }

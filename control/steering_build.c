@@ -17,15 +17,15 @@ struct steering_build *steering_build_new(struct shared_config *shared, const st
         return NULL;
     b->fd = -1;
     b->shared = shared_config_hold(shared);
-    b->site = calloc(config->site_count + 1, sizeof *b->site);
+    b->verdict = calloc(config->verdict_count + 1, sizeof *b->verdict);
     b->policy = calloc(config->service_count + 1, sizeof *b->policy);
     b->order = calloc(config->service_count + 1, sizeof *b->order);
-    if (!b->site || !b->policy || !b->order) {
+    if (!b->verdict || !b->policy || !b->order) {
         steering_build_free(b);
         return NULL;
     }
-    for (unsigned i = 0; i < config->site_count; i++)
-        b->site[i] = *verdict_site(engine, i);
+    for (unsigned i = 0; i < config->verdict_count; i++)
+        b->verdict[i] = *verdict_view(engine, i);
     b->work.data = b;
     return b;
 }
@@ -35,7 +35,7 @@ void steering_build_free(struct steering_build *b)
     if (!b)
         return;
     shared_config_drop(b->shared);
-    free(b->site);
+    free(b->verdict);
     free(b->policy);
     free(b->order);
     free(b->image);
@@ -62,7 +62,7 @@ void steering_build_run(struct steering_build *b)
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
-    const struct order_build_input input = {config, b->policy, b->site, b->now_ns, b->generation, wall_us};
+    const struct order_build_input input = {config, b->policy, b->verdict, b->now_ns, b->generation, wall_us};
     b->rc = order_build(&input, &b->image, &b->len);
     if (b->rc == 0) {
         b->pairing_id = ((const struct image_header *)b->image)->pairing_id;
@@ -70,7 +70,7 @@ void steering_build_run(struct steering_build *b)
         b->rc = b->fd < 0 ? b->fd : 0;
     }
     for (unsigned i = 0; b->rc == 0 && i < config->service_count; i++) {
-        const struct policy_input policy = {config, i, b->site, b->now_ns};
+        const struct policy_input policy = {config, i, b->verdict, b->now_ns};
         struct policy_order order;
         policy_order(&order, &b->policy[i], &policy, REGION_UNKNOWN, 0, NULL);
         set_order(&b->order[i], &order);

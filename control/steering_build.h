@@ -11,8 +11,8 @@ extern "C" {
 struct steering_build {
     // Inputs; the caller fills what new does not.
     struct shared_config *shared;
-    struct verdict_site *site;   // [site_count], filled by new
-    struct policy_state *policy; // [service_count], for the caller to fill
+    struct verdict_site *verdict; // [verdict_count], filled by new
+    struct policy_state *policy;  // [service_count], for the caller to fill
     uint64_t now_ns, generation, evidence_ns, decided_ns;
     bool is_forced; // to be sent even when it says what the last one said
     // Results; who takes one over leaves null or -1.

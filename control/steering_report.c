@@ -53,7 +53,8 @@ char *steering_verdict_why(const struct config *config, unsigned site_at, const 
     char server[CONFIG_ENDPOINT_TEXT_CAP] = "";
     const char *evidence = v->evidence == EVIDENCE_REASON_NONE ? "" : evidence_reason_text(v->evidence);
     int n = snprintf(out, cap, "%s", verdict_reason_text(v->reason));
-    if (v->reason == VERDICT_REASON_GROUP_DOWN && v->group < site->group_count) {
+    if ((v->reason == VERDICT_REASON_GROUP_DOWN || v->reason == VERDICT_REASON_PAGE_DOWN) &&
+        v->group < site->group_count) {
         const struct config_group *g = &site->groups[v->group];
         if (v->member < g->server_count)
             config_endpoint_text(&g->servers[v->member], server);
@@ -67,10 +68,27 @@ char *steering_verdict_why(const struct config *config, unsigned site_at, const 
     return out;
 }
 
-static void report_verdict(struct steering_report *r, unsigned site, const struct verdict_site *before,
+// "ams", or "ams (web, database)" for a verdict by some groups only.
+static void verdict_name(const struct config *config, unsigned number, char out[HISTORY_NAME_CAP])
+{
+    const struct config_verdict *v = &config->verdicts[number];
+    const struct config_site *site = &config->sites[v->site_at];
+    int at = snprintf(out, HISTORY_NAME_CAP, "%s", site->name);
+    const char *separator = " (";
+    for (unsigned i = 0; v->mask != UINT64_MAX && i < site->group_count && at < HISTORY_NAME_CAP; i++)
+        if (v->mask >> i & 1) {
+            at += snprintf(out + at, HISTORY_NAME_CAP - (size_t)at, "%s%s", separator, site->groups[i].name);
+            separator = ", ";
+        }
+    if (separator[0] == ',' && at < HISTORY_NAME_CAP)
+        snprintf(out + at, HISTORY_NAME_CAP - (size_t)at, ")");
+}
+
+static void report_verdict(struct steering_report *r, unsigned number, const struct verdict_site *before,
                            const struct verdict_site *after, uint64_t evidence_ns, uint64_t now_ns)
 {
-    const char *name = r->config->sites[site].name;
+    char name[HISTORY_NAME_CAP];
+    verdict_name(r->config, number, name);
     struct history_entry *e = history_add(r->history);
     e->kind = HISTORY_VERDICT;
     e->at_ns = now_ns;
@@ -79,7 +97,7 @@ static void report_verdict(struct steering_report *r, unsigned site, const struc
     snprintf(e->name, sizeof e->name, "%s", name);
     snprintf(e->from, sizeof e->from, "%s", verdict_state_text(before->state));
     snprintf(e->to, sizeof e->to, "%s", verdict_state_text(after->state));
-    steering_verdict_why(r->config, site, after, e->why, sizeof e->why);
+    steering_verdict_why(r->config, r->config->verdicts[number].site_at, after, e->why, sizeof e->why);
     journal_line(r->journal, "verdict %" PRIu64 " %s %s %s", now_ns, name, e->to, e->why);
     if (may_log(r, now_ns))
         log_notice("site %s: %s -> %s: %s", name, e->from, e->to, e->why);
@@ -89,8 +107,8 @@ unsigned steering_report_verdicts(struct steering_report *r, struct verdict_site
                                   uint64_t now_ns)
 {
     unsigned changes = 0;
-    for (unsigned i = 0; i < r->config->site_count; i++) {
-        const struct verdict_site *now = verdict_site(r->engine, i);
+    for (unsigned i = 0; i < r->config->verdict_count; i++) {
+        const struct verdict_site *now = verdict_view(r->engine, i);
         if (now->state != reported[i].state || now->reason != reported[i].reason) {
             changes += now->state != reported[i].state;
             report_verdict(r, i, &reported[i], now, evidence_ns, now_ns);
@@ -155,14 +173,27 @@ unsigned steering_report_orders(struct steering_report *r, const struct steering
 void steering_report_carry(const struct config *from, const struct verdict_site *old, const struct config *to,
                            struct verdict_site *reported)
 {
-    for (unsigned i = 0; i < to->site_count; i++)
-        for (unsigned k = 0; k < from->site_count; k++)
-            if (strcmp(to->sites[i].name, from->sites[k].name) == 0)
+    char name[HISTORY_NAME_CAP], old_name[HISTORY_NAME_CAP];
+    for (unsigned i = 0; i < to->verdict_count; i++) {
+        verdict_name(to, i, name);
+        for (unsigned k = 0; k < from->verdict_count; k++) {
+            verdict_name(from, k, old_name);
+            if (strcmp(name, old_name) == 0)
                 reported[i] = old[k];
+        }
+    }
 }
 
 bool steering_report_is_journalled(struct steering_report *r, const struct evidence_event *event)
 {
+    if (event->kind == EVIDENCE_WORD) { // said with each heartbeat: what it says anew, and now and then
+        if (event->site >= VERDICT_SITE_MAX || event->group >= VERDICT_VOICE_MAX)
+            return false;
+        const uint8_t word = (uint8_t)(1 + event->result + 4 * (unsigned)event->operator_state);
+        const bool is_news = r->last_word[event->site][event->group] != word;
+        r->last_word[event->site][event->group] = word;
+        return is_news;
+    }
     if (event->kind != EVIDENCE_HEARTBEAT || event->site >= VERDICT_SITE_MAX || event->group >= VERDICT_NODE_MAX)
         return true;
     uint64_t *last_ns = &r->last_heartbeat_ns[event->site][event->group];

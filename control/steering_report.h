@@ -18,12 +18,13 @@ struct steering_report {
     uint64_t window_ns; // of the line budget
     unsigned lines, suppressed;
     uint64_t last_heartbeat_ns[VERDICT_SITE_MAX][VERDICT_NODE_MAX]; // journalled
+    uint8_t last_word[VERDICT_SITE_MAX][VERDICT_VOICE_MAX];         // journalled; 0: none
 };
 
 void steering_report_init(struct steering_report *report, const struct config *config,
                           const struct verdict_engine *engine, struct history *history, struct journal *journal);
 
-// Compares the engine's verdicts with `reported` ([site_count]), reports the differences and updates it. Number of
+// Compares the engine's verdicts with `reported` ([verdict_count]), reports the differences and updates it. Number of
 // changes of state.
 unsigned steering_report_verdicts(struct steering_report *report, struct verdict_site *reported, uint64_t evidence_ns,
                                   uint64_t now_ns);
@@ -37,7 +38,7 @@ unsigned steering_report_orders(struct steering_report *report, const struct ste
 void steering_report_carry(const struct config *from, const struct verdict_site *old, const struct config *to,
                            struct verdict_site *reported);
 
-// Heartbeats are journalled once in half a period, all else always.
+// Heartbeats are journalled once in half a period, words of other nodes when they change, all else always.
 bool steering_report_is_journalled(struct steering_report *report, const struct evidence_event *event);
 
 // "ams fra", "ams fra (fail-open)", "NODATA". Returns `out`.

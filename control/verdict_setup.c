@@ -96,6 +96,44 @@ static enum verdict_peer_rule peer_rule_of(enum config_peer_rule rule)
                                           : VERDICT_PEER_IGNORED;
 }
 
+static uint64_t view_identity(const struct config_site *site, uint64_t mask)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    for (unsigned i = 0; i < site->group_count; i++)
+        if (mask >> i & 1)
+            h = mix_text(h, site->groups[i].name);
+    return h;
+}
+
+// The verdicts about the site beside the one by all its groups.
+static int set_views(const struct config *config, unsigned at, struct verdict_site_config *out)
+{
+    unsigned first = config->sites[at].verdict_at + 1, count = 0;
+    while (first + count < config->verdict_count && config->verdicts[first + count].site_at == at)
+        count++;
+    out->view = calloc(count + 1, sizeof *out->view);
+    if (!out->view)
+        return -ENOMEM;
+    out->view_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t mask = config->verdicts[first + i].mask;
+        out->view[i] = (struct verdict_view_config){mask, view_identity(&config->sites[at], mask)};
+    }
+    return 0;
+}
+
+// Other nodes in the order of `heartbeats`: those of the sites, then the witnesses.
+static void set_voices(const struct config *config, struct verdict_config *out)
+{
+    for (unsigned s = 0; s < config->site_count; s++)
+        for (unsigned i = 0; i < config->sites[s].node_count && out->voice_count < VERDICT_VOICE_MAX; i++)
+            if (strcmp(config->sites[s].nodes[i].name, config->node.name) != 0)
+                out->voice_site[out->voice_count++] = (int16_t)s;
+    for (unsigned i = 0; i < config->heartbeat.witness_count && out->voice_count < VERDICT_VOICE_MAX; i++)
+        if (strcmp(config->heartbeat.witnesses[i].name, config->node.name) != 0)
+            out->voice_site[out->voice_count++] = -1;
+}
+
 static int set_site(const struct config *config, unsigned at, struct verdict_site_config *out)
 {
     const struct config_site *site = &config->sites[at];
@@ -109,6 +147,7 @@ static int set_site(const struct config *config, unsigned at, struct verdict_sit
         const struct config_group *g = &site->groups[i];
         set_name(out->group[i].name, g->name);
         out->group[i].is_required = g->required;
+        out->group[i].is_page = g->keyword && g->keyword[0];
         out->group[i].need = g->need;
         out->group[i].member_count = g->server_count;
         out->group[i].rise = g->rise;
@@ -132,7 +171,7 @@ static int set_site(const struct config *config, unsigned at, struct verdict_sit
     out->dwell_ns = site->dwell_ns;
     out->fail_back_delay_ns = site->fail_back_delay_ns;
     out->is_fail_back_manual = site->fail_back == CONFIG_FAIL_BACK_MANUAL;
-    return 0;
+    return set_views(config, at, out);
 }
 
 int verdict_setup(const struct config *config, struct verdict_config *out)
@@ -143,6 +182,7 @@ int verdict_setup(const struct config *config, struct verdict_config *out)
         return -ENOMEM;
     out->heartbeat = (struct heartbeat_rule){config->heartbeat.period_ns, config->heartbeat.periods};
     out->start_wait_ns = config->control.start_wait_ns;
+    set_voices(config, out);
     for (unsigned i = 0; i < config->site_count; i++) {
         out->site_count = i + 1;
         if (set_site(config, i, &out->site[i]) == 0)
@@ -158,6 +198,7 @@ void verdict_setup_fini(struct verdict_config *out)
     for (unsigned i = 0; i < out->site_count; i++) {
         free(out->site[i].group);
         free(out->site[i].balancer);
+        free(out->site[i].view);
     }
     free(out->site);
     memset(out, 0, sizeof *out);

@@ -19,6 +19,7 @@ enum evidence_kind {
     EVIDENCE_BALANCER,  // what a site's balancer says
     EVIDENCE_HEARTBEAT, // an authentic message of a site's node
     EVIDENCE_OPERATOR,  // up, down, drain or auto
+    EVIDENCE_WORD,      // what another node says about a site
     EVIDENCE_STALL      // this process was late by `duration_ns`: nobody is to blame for silence meanwhile
 };
 
@@ -59,11 +60,11 @@ struct evidence_event {
     uint64_t at_ns;
     enum evidence_kind kind;
     uint16_t site;   // index in the verdict configuration
-    uint16_t group;  // PROBE: group of the site; BALANCER: balancer of the site; HEARTBEAT: node of the site
+    uint16_t group;  // PROBE: group of the site; BALANCER: balancer of the site; HEARTBEAT: node of the site; WORD: who
     uint16_t member; // PROBE: server of the group
-    enum evidence_result result;           // PROBE, BALANCER
+    enum evidence_result result;           // PROBE, BALANCER, WORD
     enum evidence_reason reason;           // PROBE, BALANCER
-    enum evidence_operator operator_state; // OPERATOR
+    enum evidence_operator operator_state; // OPERATOR; WORD: DRAIN when its operator drains the site
     uint64_t response_ns;                  // PROBE: time the answer took; HEARTBEAT: the site's own figure; 0: none
     uint64_t duration_ns;                  // STALL: how late; OPERATOR: how long the state holds, 0: until changed
     int32_t load_permille; // BALANCER, HEARTBEAT: 0..1000 of what the site can take, more when over; -1: not said

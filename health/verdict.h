@@ -4,51 +4,25 @@
 // A pure state machine: the same configuration, events and times give the same verdicts, so an outage can be replayed
 // and a simulator can drive it. No I/O, no clock; one thread at a time. Times are nanoseconds of one monotonic clock.
 //
-// How a site is judged (first rule that matches; the same table stands in verdict_test.cc):
+// How a site is judged stands as data in verdict_rules.c and is printed in docs/verdicts.md. The rest:
 //
-//   operator says      | groups and balancers | heartbeats of its nodes | verdict
-//   -------------------+----------------------+-------------------------+-------------------------
-//   up, down, drain    | any                  | any                     | as the operator says
-//   auto               | one is bad           | any                     | down
-//   auto               | one is unknown       | any                     | unknown
-//   auto               | all good or none     | required, not heard     | down
-//   auto               | all good or none     | required, never yet     | unknown until the start-up wait ends, then
-//   down auto               | all good or none     | heard, or not required  | up
-//
-// A group is good while `need` of its members are; a member changes after `rise` good or `fall` bad results in a row
-// and is unknown when its last result is older than `max_age_ns`. A verdict changes at most once in `dwell_ns`; coming
-// back may wait
-// (`fail_back_delay_ns`) or need an operator (`is_fail_back_manual`).
+// - A group is good while `need` of its members are; a member changes after `rise` good or `fall` bad results in a row,
+//   and is unknown when its last result is older than `max_age_ns`.
+// - A verdict once given never goes back to unknown. Evidence that is missing when the start-up wait is over counts as
+//   bad; evidence that has grown old leaves the verdict as it was.
+// - A verdict changes at most once in `dwell_ns`; coming back may wait (`fail_back_delay_ns`) or need an operator
+//   (`is_fail_back_manual`). An operator's word changes it at once.
+// - A service may ask for some groups of a site only: each such choice is a view of the site with a verdict of its own.
+//   View 0 of a site is the site with all its groups.
 #pragma once
 
-#include "health/evidence.h"
+#include "health/belief.h"
 #include "health/heartbeat_period.h"
+#include "health/verdict_rules.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum verdict_state { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DOWN, VERDICT_DRAIN };
-
-// name, text for people.
-#define VERDICT_REASONS(X)                                                                                             \
-    X(STARTING, "waiting for the first round of evidence")                                                             \
-    X(GOOD, "all evidence is good")                                                                                    \
-    X(NO_EVIDENCE_ASKED, "nothing is configured that could speak against it")                                          \
-    X(OPERATOR, "set by an operator")                                                                                  \
-    X(GROUP_DOWN, "too few servers of a group are good")                                                               \
-    X(BALANCER_DOWN, "the balancer says that it cannot serve")                                                         \
-    X(HEARTBEAT_LOST, "no messages from the site's node")                                                              \
-    X(EVIDENCE_OLD, "the evidence is too old")                                                                         \
-    X(FAIL_BACK_DELAY, "good again, waiting for the fail-back delay")                                                  \
-    X(FAIL_BACK_MANUAL, "good again, waiting for an operator")
-
-enum verdict_reason {
-#define VERDICT_ENUM(name, text) VERDICT_REASON_##name,
-    VERDICT_REASONS(VERDICT_ENUM)
-#undef VERDICT_ENUM
-        VERDICT_REASON_COUNT
-};
 
 enum verdict_peer_rule { VERDICT_PEER_REQUIRED, VERDICT_PEER_ADVISORY, VERDICT_PEER_IGNORED };
 enum verdict_balancer_role { VERDICT_BALANCER_REQUIRED, VERDICT_BALANCER_ALTERNATIVE, VERDICT_BALANCER_LOAD_ONLY };
@@ -58,12 +32,15 @@ enum {
     VERDICT_GROUP_MAX = 64,    // per site
     VERDICT_MEMBER_MAX = 4096, // per group
     VERDICT_NODE_MAX = 16,     // per site
+    VERDICT_VOICE_MAX = 256,   // other nodes that speak about sites
+    VERDICT_VIEW_MAX = 64,     // per site
     VERDICT_NAME_CAP = 64
 };
 
 struct verdict_group_config {
     char name[VERDICT_NAME_CAP];
     bool is_required;
+    bool is_page; // looks for the database server's name in a page
     uint32_t need, member_count;
     uint32_t rise, fall;
     uint64_t max_age_ns;
@@ -77,6 +54,11 @@ struct verdict_balancer_config {
     uint64_t identity;
 };
 
+struct verdict_view_config {
+    uint64_t mask;     // bit n: group n counts
+    uint64_t identity; // of the names of these groups: a view whose identity is unchanged keeps its state
+};
+
 struct verdict_site_config {
     char name[VERDICT_NAME_CAP];
     bool is_self; // the site of this node: its own messages are not waited for
@@ -86,6 +68,8 @@ struct verdict_site_config {
     unsigned balancer_count;
     unsigned node_count, nodes_need;
     enum verdict_peer_rule peer_rule;
+    struct verdict_view_config *view; // beside view 0
+    unsigned view_count;
     uint64_t dwell_ns, fail_back_delay_ns;
     bool is_fail_back_manual;
 };
@@ -95,8 +79,12 @@ struct verdict_config {
     unsigned site_count;
     struct heartbeat_rule heartbeat;
     uint64_t start_wait_ns; // after this, missing first evidence counts as bad
+    // Other nodes, numbered as EVIDENCE_WORD events number them: the site each belongs to, -1 for none.
+    int16_t voice_site[VERDICT_VOICE_MAX];
+    unsigned voice_count;
 };
 
+// The verdict of a view of a site.
 struct verdict_site {
     enum verdict_state state;
     enum verdict_reason reason;
@@ -105,21 +93,13 @@ struct verdict_site {
     bool is_in_doubt;              // something failed that does not decide yet: lower the TTL
     uint64_t since_ns;             // of the present state
     int32_t load_permille;         // latest, -1: not known
-    uint64_t response_ns;          // moving average over its members, 0: not known
+    uint64_t response_ns;          // average over its good members, 0: not known
     int64_t lag_ms;                // -1: not known
     uint64_t heartbeat_age_ns;     // of the freshest node; UINT64_MAX: never heard
     enum evidence_operator operator_state;
     uint64_t operator_until_ns; // 0: until changed
     uint64_t came_up_ns;        // when it last became up, for ramps
     char detail[EVIDENCE_DETAIL_CAP];
-};
-
-// For display: what is believed of one member.
-struct verdict_member {
-    enum evidence_result belief;
-    enum evidence_reason reason; // of its last result
-    uint64_t last_ns, response_ns;
-    uint32_t streak; // equal results in a row
 };
 
 struct verdict_engine;
@@ -143,18 +123,22 @@ bool verdict_tick(struct verdict_engine *engine, uint64_t now_ns);
 uint64_t verdict_next_deadline_ns(const struct verdict_engine *engine, uint64_t now_ns);
 
 unsigned verdict_site_count(const struct verdict_engine *engine);
-const struct verdict_site *verdict_site(const struct verdict_engine *engine, unsigned site);
+const struct verdict_site *verdict_site(const struct verdict_engine *engine, unsigned site); // its view 0
+
+// All views, numbered through: the views of site 0, those of site 1, and so on.
+unsigned verdict_view_count(const struct verdict_engine *engine);
+const struct verdict_site *verdict_view(const struct verdict_engine *engine, unsigned view);
 
 // True when every site has had its first round of evidence, or the start-up wait is over: answers may be published.
 bool verdict_is_ready(const struct verdict_engine *engine, uint64_t now_ns);
 
 // Members of a group for display. Null outside the configuration.
-const struct verdict_member *verdict_member(const struct verdict_engine *engine, unsigned site, unsigned group,
-                                            unsigned member);
-const struct verdict_member *verdict_balancer(const struct verdict_engine *engine, unsigned site, unsigned balancer);
+const struct belief *verdict_member(const struct verdict_engine *engine, unsigned site, unsigned group,
+                                    unsigned member);
+const struct belief *verdict_balancer(const struct verdict_engine *engine, unsigned site, unsigned balancer);
 
-const char *verdict_state_text(enum verdict_state state);
-const char *verdict_reason_text(enum verdict_reason reason);
+// What the rules were asked for a site's view 0 at the last tick, for display. False outside the configuration.
+bool verdict_inputs(const struct verdict_engine *engine, unsigned site, struct verdict_inputs *inputs);
 
 #ifdef __cplusplus
 }
