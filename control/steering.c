@@ -440,7 +440,7 @@ const struct verdict_engine *steering_engine(const struct steering *s)
 
 const struct verdict_site *steering_site(const struct steering *s, unsigned site)
 {
-    return verdict_site(s->engine, site);
+    return verdict_of_site(s->engine, site);
 }
 
 const struct policy_state *steering_policy_state(const struct steering *s, unsigned service)

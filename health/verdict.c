@@ -342,7 +342,7 @@ unsigned verdict_site_count(const struct verdict_engine *engine)
     return engine->site_count;
 }
 
-const struct verdict_site *verdict_site(const struct verdict_engine *engine, unsigned site)
+const struct verdict_site *verdict_of_site(const struct verdict_engine *engine, unsigned site)
 {
     return site < engine->site_count ? &engine->site[site].view[0].verdict : NULL;
 }
@@ -389,7 +389,7 @@ const struct belief *verdict_balancer(const struct verdict_engine *engine, unsig
     return &engine->site[site].balancer[balancer].belief;
 }
 
-bool verdict_inputs(const struct verdict_engine *engine, unsigned site, struct verdict_inputs *inputs)
+bool verdict_site_inputs(const struct verdict_engine *engine, unsigned site, struct verdict_inputs *inputs)
 {
     if (site >= engine->site_count)
         return false;

@@ -123,7 +123,7 @@ bool verdict_tick(struct verdict_engine *engine, uint64_t now_ns);
 uint64_t verdict_next_deadline_ns(const struct verdict_engine *engine, uint64_t now_ns);
 
 unsigned verdict_site_count(const struct verdict_engine *engine);
-const struct verdict_site *verdict_site(const struct verdict_engine *engine, unsigned site); // its view 0
+const struct verdict_site *verdict_of_site(const struct verdict_engine *engine, unsigned site); // its view 0
 
 // All views, numbered through: the views of site 0, those of site 1, and so on.
 unsigned verdict_view_count(const struct verdict_engine *engine);
@@ -138,7 +138,7 @@ const struct belief *verdict_member(const struct verdict_engine *engine, unsigne
 const struct belief *verdict_balancer(const struct verdict_engine *engine, unsigned site, unsigned balancer);
 
 // What the rules were asked for a site's view 0 at the last tick, for display. False outside the configuration.
-bool verdict_inputs(const struct verdict_engine *engine, unsigned site, struct verdict_inputs *inputs);
+bool verdict_site_inputs(const struct verdict_engine *engine, unsigned site, struct verdict_inputs *inputs);
 
 #ifdef __cplusplus
 }
