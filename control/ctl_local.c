@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/config_manual.h"
+#include "control/verdict_manual.h"
 #include "control/ctl_client.h"
 #include "control/zone_build.h"
 
@@ -92,8 +93,8 @@ int ctl_dataplane_args(int argc, char **argv)
 
 int ctl_manual(int argc, char **argv)
 {
-    (void)argv;
-    if (argc != 0)
-        return usage("manual");
-    return config_manual_write(stdout) == 0 ? CTL_OK : CTL_REFUSED;
+    const bool is_verdicts = argc == 1 && strcmp(argv[0], "verdicts") == 0;
+    if (argc != 0 && !is_verdicts)
+        return usage("manual [verdicts]");
+    return (is_verdicts ? verdict_manual_write(stdout) : config_manual_write(stdout)) == 0 ? CTL_OK : CTL_REFUSED;
 }

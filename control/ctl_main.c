@@ -105,7 +105,8 @@ static const struct command commands[] = {
     {"check", "FILE", "checks a configuration file and its zones; needs no daemon", 1, 1, ctl_check, NULL, NULL},
     {"dataplane-args", "FILE", "the arguments of signpost-dataplane for this file; needs no daemon", 1, 1,
      ctl_dataplane_args, NULL, NULL},
-    {"manual", "", "the manual of the configuration file, Markdown; needs no daemon", 0, 0, ctl_manual, NULL, NULL},
+    {"manual", "[verdicts]", "the manual of the configuration file, or of verdicts, Markdown; needs no daemon", 0, 1,
+     ctl_manual, NULL, NULL},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
