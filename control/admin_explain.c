@@ -103,7 +103,7 @@ static json_t *order_json(struct daemon *d, unsigned number, const struct verdic
     struct policy_order order;
     struct policy_trace trace;
     static const char *const modes[] = {"answer", "nodata", "servfail"};
-    policy_order(&order, steering_policy_state(d->steering, number), &input, region, bucket, &trace);
+    policy_decide(&order, steering_policy_state(d->steering, number), &input, region, bucket, &trace);
     return json_pack("{s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:i, s:i, s:o, s:o}", "service", service->name, "sites",
                      members_json(d, service, verdict), "stages", stages_json(service, &order, &trace), "order",
                      places_json(service, order.place, order.site_count), "mode", modes[order.mode], "fail_open",

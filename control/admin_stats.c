@@ -53,7 +53,7 @@ static json_t *control_json(struct daemon *d)
 {
     const struct steering_stats *s = steering_stats(d->steering);
     struct journal_stats j;
-    journal_stats(d->journal, &j);
+    journal_count(d->journal, &j);
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "events", (json_int_t)s->events,
                      "verdict_changes", (json_int_t)s->verdict_changes, "order_changes", (json_int_t)s->order_changes,
                      "images_built", (json_int_t)s->images_built, "images_equal", (json_int_t)s->images_equal,

@@ -24,7 +24,7 @@ static json_t *dataplane_json(struct daemon *d)
 static json_t *latency_json(struct daemon *d)
 {
     struct history_latency l;
-    history_latency(steering_history(d->steering), &l);
+    history_measure(steering_history(d->steering), &l);
     return json_pack("{s:I, s:o, s:o, s:o, s:o}", "count", (json_int_t)l.count, "last", admin_seconds(l.last_ns),
                      "median", admin_seconds(l.median_ns), "p99", admin_seconds(l.p99_ns), "max",
                      admin_seconds(l.max_ns));

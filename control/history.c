@@ -37,7 +37,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void history_latency(const struct history *h, struct history_latency *latency)
+void history_measure(const struct history *h, struct history_latency *latency)
 {
     uint64_t sorted[HISTORY_LATENCY_CAP];
     const size_t count = h->latency_count < HISTORY_LATENCY_CAP ? h->latency_count : HISTORY_LATENCY_CAP;

@@ -47,7 +47,7 @@ void history_published(struct history *history, uint64_t generation, uint64_t de
 // The n-th latest entry, 0 the newest; null when there is none.
 const struct history_entry *history_latest(const struct history *history, unsigned n);
 
-void history_latency(const struct history *history, struct history_latency *latency);
+void history_measure(const struct history *history, struct history_latency *latency);
 
 const char *history_kind_name(enum history_kind kind);
 

@@ -193,7 +193,7 @@ void journal_flush(struct journal *j)
         trouble(j, "cannot write");
 }
 
-void journal_stats(const struct journal *j, struct journal_stats *stats)
+void journal_count(const struct journal *j, struct journal_stats *stats)
 {
     *stats = j ? j->stats : (struct journal_stats){0};
 }

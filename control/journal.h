@@ -39,7 +39,7 @@ void journal_event(struct journal *journal, const struct evidence_event *event);
 void journal_line(struct journal *journal, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void journal_flush(struct journal *journal);
-void journal_stats(const struct journal *journal, struct journal_stats *stats);
+void journal_count(const struct journal *journal, struct journal_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -120,8 +120,8 @@ static void put_control(FILE *out, struct daemon *d)
     struct history_latency l;
     struct journal_stats j;
     struct rusage usage;
-    history_latency(steering_history(d->steering), &l);
-    journal_stats(d->journal, &j);
+    history_measure(steering_history(d->steering), &l);
+    journal_count(d->journal, &j);
     getrusage(RUSAGE_SELF, &usage);
     head(out, "build_info", "gauge", "version of the program");
     fprintf(out, "signpost_build_info{version=\"%s\"} 1\n", SIGNPOST_VERSION);

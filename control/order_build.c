@@ -385,7 +385,7 @@ static int build_service(struct arena *a, const struct order_build_input *input,
     int rc = class_answer ? 0 : -ENOMEM;
     for (unsigned i = 0; rc == 0 && i < rows * buckets; i++) {
         struct policy_order order;
-        policy_order(&order, &input->state[number], &policy, i / buckets, i % buckets, NULL);
+        policy_decide(&order, &input->state[number], &policy, i / buckets, i % buckets, NULL);
         const int at = orders_intern(&orders, &order);
         if (at < 0)
             rc = at;

@@ -235,8 +235,8 @@ static void nobody_left(struct policy_order *order, const struct config_service 
     }
 }
 
-void policy_order(struct policy_order *order, const struct policy_state *state, const struct policy_input *input,
-                  unsigned region, unsigned bucket, struct policy_trace *trace)
+void policy_decide(struct policy_order *order, const struct policy_state *state, const struct policy_input *input,
+                   unsigned region, unsigned bucket, struct policy_trace *trace)
 {
     const struct config_service *service = &input->config->services[input->service];
     char unused[POLICY_NOTE_CAP];

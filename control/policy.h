@@ -65,8 +65,8 @@ struct policy_order {
 void policy_update(struct policy_state *state, const struct policy_input *input);
 
 // The order for clients of a region (REGION_UNKNOWN or 1 + index into config->regions) and bucket. `trace` may be null.
-void policy_order(struct policy_order *order, const struct policy_state *state, const struct policy_input *input,
-                  unsigned region, unsigned bucket, struct policy_trace *trace);
+void policy_decide(struct policy_order *order, const struct policy_state *state, const struct policy_input *input,
+                   unsigned region, unsigned bucket, struct policy_trace *trace);
 
 // Does the service's answer depend on the region, on the bucket? (enum order_service_flags; buckets: 1 or
 // ORDER_BUCKET_MAX)

@@ -72,7 +72,7 @@ void steering_build_run(struct steering_build *b)
     for (unsigned i = 0; b->rc == 0 && i < config->service_count; i++) {
         const struct policy_input policy = {config, i, b->verdict, b->now_ns};
         struct policy_order order;
-        policy_order(&order, &b->policy[i], &policy, REGION_UNKNOWN, 0, NULL);
+        policy_decide(&order, &b->policy[i], &policy, REGION_UNKNOWN, 0, NULL);
         set_order(&b->order[i], &order);
     }
     b->build_ns = uv_hrtime() - start_ns;

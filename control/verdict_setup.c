@@ -147,7 +147,7 @@ static int set_site(const struct config *config, unsigned at, struct verdict_sit
         const struct config_group *g = &site->groups[i];
         set_name(out->group[i].name, g->name);
         out->group[i].is_required = g->required;
-        out->group[i].is_page = g->keyword && g->keyword[0];
+        out->group[i].is_page = i >= site->web_count && i < site->web_count + site->database_count;
         out->group[i].need = g->need;
         out->group[i].member_count = g->server_count;
         out->group[i].rise = g->rise;

@@ -40,7 +40,7 @@ enum {
 struct verdict_group_config {
     char name[VERDICT_NAME_CAP];
     bool is_required;
-    bool is_page; // looks for the database server's name in a page
+    bool is_page; // looks for the database server's name in a page (claims 4 to 6)
     uint32_t need, member_count;
     uint32_t rise, fall;
     uint64_t max_age_ns;
