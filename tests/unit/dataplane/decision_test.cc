@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The decision table, tests/data/decisions.txt, row by row: what is answered to every kind of message.
+#include <fstream>
+#include <functional>
+
+#include "tests/support/answer_fixture.h"
+
+namespace
+{
+
+using dns_text::Bytes;
+using dns_text::ReplyText;
+
+struct Row {
+    unsigned line;
+    std::string query, reply, source, why;
+};
+
+std::string trimmed(const std::string &text)
+{
+    const size_t from = text.find_first_not_of(' ');
+    return from == std::string::npos ? "" : text.substr(from, text.find_last_not_of(' ') - from + 1);
+}
+
+std::vector<Row> read_rows()
+{
+    std::ifstream in("tests/data/decisions.txt");
+    std::vector<Row> rows;
+    std::string line;
+    for (unsigned number = 1; std::getline(in, line); number++) {
+        const size_t arrow = line.find(" => "), source = line.find(" | "), why = line.rfind(" | ");
+        if (line.empty() || line[0] == '#' || line.compare(0, 2, "==") == 0)
+            continue;
+        if (arrow == std::string::npos || source == why) {
+            ADD_FAILURE() << "tests/data/decisions.txt:" << number << ": no row: " << line;
+            continue;
+        }
+        rows.push_back({number, trimmed(line.substr(0, arrow)), trimmed(line.substr(arrow + 4, source - arrow - 4)),
+                        trimmed(line.substr(source + 3, why - source - 3)), trimmed(line.substr(why + 3))});
+    }
+    return rows;
+}
+
+Bytes hex(const std::string &text)
+{
+    Bytes out;
+    for (size_t i = 0; i + 1 < text.size(); i += 2)
+        out.push_back(static_cast<uint8_t>(std::stoi(text.substr(i, 2), nullptr, 16)));
+    return out;
+}
+
+unsigned number(const std::string &word, int base = 10)
+{
+    return static_cast<unsigned>(std::stoul(word.substr(word.find('=') + 1), nullptr, base));
+}
+
+// A message as a row of the table says.
+struct Message {
+    Bytes wire;
+    bool is_tcp = false;
+
+    explicit Message(const std::string &text)
+    {
+        std::istringstream in(text);
+        dns_text::QueryText q;
+        std::vector<std::function<void(Bytes &)>> changes;
+        std::string word;
+        in >> q.qname >> q.qtype;
+        q.flags = 0;
+        while (in >> word)
+            take(word, q, changes);
+        wire = dns_text::query(q);
+        for (const auto &change : changes)
+            change(wire);
+    }
+
+  private:
+    static void set16(Bytes &m, size_t at, unsigned value)
+    {
+        m[at] = static_cast<uint8_t>(value >> 8);
+        m[at + 1] = static_cast<uint8_t>(value);
+    }
+    static bool is(const std::string &word, const char *key)
+    {
+        return word.compare(0, strlen(key), key) == 0;
+    }
+    void take(const std::string &word, dns_text::QueryText &q, std::vector<std::function<void(Bytes &)>> &changes)
+    {
+        static const char *const counts[] = {"qd=", "an=", "ns=", "ar="};
+        for (size_t i = 0; i < 4; i++)
+            if (is(word, counts[i])) {
+                changes.push_back([=](Bytes &m) { set16(m, 4 + 2 * i, number(word)); });
+                return;
+            }
+        if (is(word, "class="))
+            q.qclass = static_cast<uint16_t>(number(word));
+        else if (is(word, "opcode="))
+            q.flags = static_cast<uint16_t>(q.flags | number(word) << 11);
+        else if (is(word, "flags="))
+            q.flags = static_cast<uint16_t>(number(word, 16));
+        else if (word == "tcp")
+            is_tcp = true;
+        else if (is(word, "cut="))
+            changes.push_back([=](Bytes &m) { m.resize(number(word)); });
+        else if (word == "trailing")
+            changes.push_back([](Bytes &m) { m.push_back(0); });
+        else if (word == "pointer")
+            changes.push_back([](Bytes &m) {
+                m.resize(12);
+                dns_text::append(m, {0xc0, 12, 0, 1, 0, 1});
+            });
+        else
+            take_edns(word, q, changes);
+    }
+    static void take_edns(const std::string &word, dns_text::QueryText &q,
+                          std::vector<std::function<void(Bytes &)>> &changes)
+    {
+        if (word == "edns")
+            q.edns = true;
+        else if (is(word, "edns="))
+            q.edns = true, q.opt_ttl |= number(word) << 16;
+        else if (is(word, "ednsflags="))
+            q.opt_ttl |= number(word, 16);
+        else if (word == "do")
+            q.opt_ttl |= 0x8000;
+        else if (is(word, "size="))
+            q.udp_size = static_cast<uint16_t>(number(word));
+        else if (is(word, "option="))
+            dns_text::append(
+                q.options, dns_text::option(static_cast<uint16_t>(number(word)), hex(word.substr(word.find(':') + 1))));
+        else if (word == "two-opts")
+            changes.push_back([](Bytes &m) {
+                const Bytes opt(m.end() - 11, m.end());
+                dns_text::append(m, opt);
+                set16(m, 10, 2);
+            });
+        else if (word == "opt-owner")
+            changes.push_back([](Bytes &m) {
+                const size_t at = m.size() - 11;
+                m[at] = 1;
+                m.insert(m.begin() + static_cast<long>(at) + 1, {'x', 0});
+            });
+        else if (word == "opt-overrun")
+            changes.push_back([](Bytes &m) {
+                set16(m, m.size() - 2, 4);
+                dns_text::append(m, {0, 3, 0, 9});
+            });
+        else
+            ADD_FAILURE() << "unknown word " << word;
+    }
+};
+
+std::string described(const ReplyText &r)
+{
+    static const char *const flags[] = {"rd", "cd", "ad", "z", "ra"};
+    static const unsigned bits[] = {0x0100, 0x0010, 0x0020, 0x0040, 0x0080};
+    std::string out = r.summary().substr(0, r.summary().find(" |"));
+    for (size_t i = 0; i < 5; i++)
+        out += r.flags & bits[i] ? std::string(" ") + flags[i] : "";
+    out += r.has_opt ? " opt" : "";
+    out += r.question.empty() ? "" : " q";
+    out += " " + std::to_string(r.section[0].size()) + "/" + std::to_string(r.section[1].size()) + "/" +
+           std::to_string(r.section[2].size());
+    for (const auto &option : r.options)
+        out += " option=" + std::to_string(option.first);
+    return out;
+}
+
+class Decision : public AnswerFixture
+{
+  public:
+    Decision()
+    {
+        settings.flags = SETTING_COOKIES | SETTING_CLIENT_SUBNET;
+        settings.cookie_secret_count = 1;
+        memcpy(settings.cookie_secret[0], "0123456789abcdef", 16);
+        settings.nsid_len = settings.chaos_id_len = 4;
+        memcpy(settings.nsid, "ams1", 4);
+        memcpy(settings.chaos_id, "ams1", 4);
+        std::string zone = "@ 3600 SOA ns1 hostmaster 1 2 3 4 300\n@ 3600 NS ns1\nns1 3600 A 192.0.2.1\n"
+                           "www 300 TXT static\nplain 300 A 192.0.2.3\nalias 300 CNAME plain\n*.wild 300 A 192.0.2.4\n"
+                           "child 300 NS ns.child\nns.child 300 A 192.0.2.5\nd 300 DNAME plain\n"
+                           "below.ent 300 A 192.0.2.6\n";
+        for (int i = 0; i < 100; i++)
+            zone += "many 300 A 10.0.0." + std::to_string(i) + "\n";
+        context.tcp_keepalive_ds = 100;
+        zones.zone("example.com.", zone);
+        region_prefix prefix{};
+        prefix.address[0] = 203;
+        prefix.address[2] = 113;
+        prefix.prefix_len = 24;
+        prefix.region = 1;
+        EXPECT_EQ(zone_builder_set_regions(zones.builder, &prefix, 1), 0);
+        EXPECT_EQ(zone_builder_add_service(zones.builder, dns_text::name("www.example.com").data(), 0), 0);
+        orders.regions = 2;
+        orders.services.resize(1);
+        orders.services[0].answers = {{{"192.0.2.10", "198.51.100.10", "2001:db8:1::10", "2001:db8:2::10"}},
+                                      {{"198.51.100.10", "192.0.2.10", "2001:db8:2::10", "2001:db8:1::10"}}};
+        orders.services[0].flags = ORDER_BY_REGION;
+        orders.services[0].classes = {0, 1};
+        publish();
+    }
+};
+
+TEST_F(Decision, EveryRowOfTheTableIsAnsweredAsItSays)
+{
+    const std::vector<Row> rows = read_rows();
+    ASSERT_GT(rows.size(), 80u) << "tests run in the project's folder";
+    for (const Row &row : rows) {
+        const Message message(row.query);
+        client.is_tcp = message.is_tcp;
+        const Bytes raw = ask_raw(message.wire);
+        if (raw.empty()) {
+            EXPECT_EQ(row.reply, "silence") << "decisions.txt:" << row.line << ": " << row.query;
+            continue;
+        }
+        const ReplyText reply = dns_text::parse(raw);
+        EXPECT_TRUE(reply.parsed) << "decisions.txt:" << row.line;
+        EXPECT_EQ(described(reply), row.reply) << "decisions.txt:" << row.line << ": " << row.query;
+        EXPECT_EQ(reply.id, 0x1234u);
+        EXPECT_TRUE(reply.flags & 0x8000);
+        if (reply.rcode != 0 && reply.rcode != 3) {
+            EXPECT_LE(raw.size(), message.wire.size() + (reply.options.count(3) ? 8 : 0))
+                << "decisions.txt:" << row.line << ": an error is never larger than its query";
+        }
+        if (!message.is_tcp) {
+            EXPECT_LE(raw.size(), 1232u);
+        }
+    }
+}
+
+} // namespace
