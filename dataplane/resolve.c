@@ -148,9 +148,7 @@ static void add_referral(struct walk *w, const struct zone_node *cut, unsigned o
         r->is_truncated = true;
         return;
     }
-    const struct rrset *ds = r->query->edns.wants_dnssec ? zone_node_rrset(r->context->zone_image, cut, DNS_DS) : NULL;
-    if (ds && !response_add(r, SECTION_AUTHORITY, ds, owner_at, w->apex_at))
-        r->is_truncated = true;
+    // No DS, also with DO: without signatures nobody could use it (RFC 4035 section 3.1.4 speaks of signed zones).
     add_extras(r, ns, set_at, w->apex_at);
 }
 
