@@ -61,7 +61,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg_cflags,libdpdk))
 DPDK_LIBS   := $(call pkg_libs,libdpdk)
 
 LIBS_table     :=
-LIBS_dataplane := $(DPDK_LIBS) $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
+LIBS_dataplane := $(DPDK_LIBS) -lbpf $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
 LIBS_pure_dp   := $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
 LIBS_health    := $(call pkg_libs,$(PKG_health))
 LIBS_control   := $(call pkg_libs,$(PKG_control) $(PKG_health)) -lm
@@ -69,7 +69,7 @@ LIBS_dbsync    := $(call pkg_libs,$(PKG_dbsync)) -lm
 
 # ---- sources: found, not listed. Files named *_main.c are programs; *_dpdk.c see DPDK ----
 MAINS := $(wildcard dataplane/*_main.c control/*_main.c dbsync/*_main.c)
-src_of = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+src_of = $(filter-out $(MAINS) %.bpf.c,$(wildcard $(1)/*.c))
 objs   = $(patsubst %.c,$(OBJ)/%.o,$(1))
 SRC_table     := $(call src_of,table)
 SRC_health    := $(call src_of,health)
@@ -77,7 +77,7 @@ SRC_control   := $(call src_of,control)
 SRC_dbsync    := $(call src_of,dbsync)
 SRC_dp_all    := $(call src_of,dataplane)
 SRC_dp_dpdk   := $(filter %_dpdk.c,$(SRC_dp_all))
-SRC_dataplane := $(filter-out %_dpdk.c,$(SRC_dp_all))
+SRC_dataplane := $(filter-out %_dpdk.c dataplane/port_filter.c,$(SRC_dp_all))
 
 PROGRAMS := $(if $(wildcard dataplane/dataplane_main.c),$(BIN)/signpost-dataplane) \
             $(if $(wildcard control/control_main.c),$(BIN)/signpost-control) \
@@ -106,6 +106,15 @@ $(OBJ)/%.o: %.cc | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) $(if $(filter tests/dpdk/%,$<),$(DPDK_CFLAGS)) -MMD -MP -c $< -o $@
+
+# The kernel's BPF machine knows no flavours. Its headers stand where the target's do.
+PORT_FILTER_OBJECT := $(BUILD)/bpf/port_filter.bpf.o
+$(PORT_FILTER_OBJECT): dataplane/port_filter.bpf.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	@echo "  BPF  $<"
+	@clang-14 -target bpf -O2 -g -Wall -Wextra -Werror -I/usr/include/$(shell gcc -print-multiarch) -c $< -o $@
+$(OBJ)/dataplane/port_filter.o: $(PORT_FILTER_OBJECT)
+$(OBJ)/dataplane/port_filter.o: CPPFLAGS += -DPORT_FILTER_OBJECT='"$(PORT_FILTER_OBJECT)"'
 
 $(BIN)/signpost-dataplane: $(call objs,dataplane/dataplane_main.c $(SRC_dp_all) $(SRC_table))
 	@echo "  LD   $@"

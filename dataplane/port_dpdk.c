@@ -18,6 +18,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/log.h"
+#include "dataplane/port_filter.h"
 
 #ifndef SO_PREFER_BUSY_POLL
 #define SO_PREFER_BUSY_POLL 69
@@ -126,6 +127,28 @@ static int probe(struct port *port, const char *device, const char *arguments, c
     return rc < 0 ? fail(rc, why, port, "DPDK made no port for the device", remedy) : 0;
 }
 
+// Only queries are taken from the kernel; ARP, neighbour discovery, echo and TCP stay its business.
+static int probe_xdp(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
+                     enum idle_policy idle, char why[PORT_WHY_CAP])
+{
+    char device[32], arguments[OPTIONS_TEXT_CAP + 160], filter[PORT_FILTER_PATH_CAP];
+    if (port_filter_remove_left(spec->name) == 1)
+        log_notice("port %s: took off the XDP program that an earlier data plane left", port->label);
+    const int fd = port_filter_open(filter);
+    if (fd < 0)
+        return fail(fd, why, port, "the XDP program cannot be made", "");
+    port->packet.has_kernel = true;
+    snprintf(device, sizeof device, "net_af_xdp%u", number);
+    snprintf(arguments, sizeof arguments, "%s,iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s%s", device, spec->name,
+             worker_count, filter, idle == IDLE_SLEEP ? ",busy_budget=0" : "");
+    const int rc = probe(port, device, arguments,
+                         "af_xdp needs CAP_NET_ADMIN, CAP_BPF, at least one queue per worker, and no other XDP program "
+                         "on the interface (`ip link` shows it, `ip link set dev IFACE xdp off` removes it)",
+                         why);
+    port->filter_fd = fd; // the driver reads it when the queues are set up
+    return rc;
+}
+
 static int probe_interface(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
                            enum idle_policy idle, char why[PORT_WHY_CAP])
 {
@@ -142,13 +165,7 @@ static int probe_interface(struct port *port, const struct port_spec *spec, unsi
                  worker_count);
         return probe(port, device, arguments, "af_packet needs CAP_NET_RAW: run as root", why);
     }
-    snprintf(device, sizeof device, "net_af_xdp%u", number);
-    snprintf(arguments, sizeof arguments, "%s,iface=%s,start_queue=0,queue_count=%u%s", device, spec->name,
-             worker_count, idle == IDLE_SLEEP ? ",busy_budget=0" : "");
-    return probe(port, device, arguments,
-                 "af_xdp needs CAP_NET_ADMIN, CAP_BPF, at least one queue per worker, and no other XDP program on the "
-                 "interface (`ip link set dev IFACE xdp off` removes one that a crash left)",
-                 why);
+    return probe_xdp(port, spec, number, worker_count, idle, why);
 }
 
 static int probe_spec(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
@@ -269,6 +286,7 @@ static void prepare(struct port *port)
 {
     memset(port, 0, sizeof *port);
     port->id = RTE_MAX_ETHPORTS;
+    port->filter_fd = -1;
     for (unsigned i = 0; i < OPTIONS_CORE_MAX; i++)
         port->wait_fd[i] = -1;
 }
@@ -285,6 +303,9 @@ int port_open(struct port *port, const struct port_spec *spec, unsigned number, 
     int rc = probe_spec(port, spec, number, worker_count, idle, why);
     if (rc == 0)
         rc = configure(port, worker_count, why);
+    if (port->filter_fd >= 0)
+        close(port->filter_fd);
+    port->filter_fd = -1;
     if (rc < 0) {
         port_close(port);
         return rc;

@@ -31,6 +31,7 @@ struct port {
     char label[PORT_LABEL_CAP]; // "af_packet:eth0"
     // the main thread's own
     bool is_started, is_up;
+    int filter_fd; // the XDP program's file while the port is being opened, else -1
     uint64_t link_changes;
 };
 

@@ -74,14 +74,24 @@ def test_af_packet(lab):
     assert process.stop() == 0 and SIGNAL_END in process.log()
 
 
-def test_af_xdp(lab):
-    node, client = two_hosts(lab, False)
+def test_af_xdp_shares_the_card_with_the_kernel(lab):
+    """Queries over UDP are ours; ARP, neighbour discovery, echo and TCP stay the kernel's, on the same addresses."""
+    node, client = two_hosts(lab, True)
     process = start(lab, node, "af_xdp:eth0")
     for server in (NODE, NODE6):
-        check_dns(client, server)
+        asked = check_dns(client, server)
         check_ping(client, server)
+        assert asked.query_tcp(NAME).answer
     assert process.stop() == 0
     assert "xdp" not in node.run("ip", "link", "show", "eth0").stdout, "the XDP program stayed on the interface"
+
+
+def test_af_xdp_comes_back_after_a_sudden_death(lab):
+    node, client = two_hosts(lab, True)
+    start(lab, node, "af_xdp:eth0").kill()
+    process = start(lab, node, "af_xdp:eth0")
+    check_dns(client, NODE)
+    assert "earlier data plane left" in process.log()
 
 
 def checksum(data):
@@ -103,7 +113,7 @@ def tagged_query(source_mac, target_mac, vlan):
 @pytest.mark.parametrize("port", ["af_packet:eth0", "af_xdp:eth0"])
 def test_a_vlan_tag_is_kept(lab, port):
     """The reply goes back into the VLAN that the query came from."""
-    node, client = two_hosts(lab, port.startswith("af_packet"))
+    node, client = two_hosts(lab, True)
     start(lab, node, port)
     macs = [bytes.fromhex(host.run("cat", "/sys/class/net/eth0/address").stdout.strip().replace(":", ""))
             for host in (client, node)]
