@@ -49,6 +49,8 @@ static void derive_group(struct config_reader *r, const struct config_site *site
     if (group->port == 0)
         group->port = default_port(group->probe);
     derive_times(r, group, group->interval_ns, &group->timeout_ns, &group->max_age_ns);
+    if (group->probe == CONFIG_PROBE_FILE && !is_given(r, group, "max_age"))
+        group->max_age_ns = 0; // what a file says holds until it says otherwise
     if (group->server_count == 0 && site->address_count > 0 && !is_given(r, group, "servers")) {
         group->servers = config_read_take(r, site->address_count * sizeof(*group->servers));
         if (!group->servers)

@@ -330,7 +330,9 @@ static const struct config_key group_keys[] = {
      .help =
          "Program, by its full path, and arguments; the server's address follows as the last. No shell is involved."},
     {OF(GR, file), .type = CONFIG_KEY_PATH, .default_text = "", WHEN("probe", BIT(CONFIG_PROBE_FILE)),
-     .help = "The file to read."},
+     .help = "The file to read, on a local file system: a line for each server, such as `192.0.2.81:8080 up`, "
+             "`192.0.2.82 down maintenance` or `* up 85%` (`*`: all servers; the percentage is the load). What it says "
+             "is as old as the file."},
     {OF(GR, source), .type = CONFIG_KEY_ADDRESS, WHEN("probe", NETWORK | BIT(CONFIG_PROBE_ICMP)),
      .help = "Address to probe from. Not given: the kernel's choice."},
     {AT(GR, "interval", interval_ns), .type = CONFIG_KEY_DURATION, .min = 20 * MS, .max = 3600 * SECOND,
@@ -346,7 +348,8 @@ static const struct config_key group_keys[] = {
     {OF(GR, fall), .type = CONFIG_KEY_UINT, .min = 1, .max = 100, .default_text = "2",
      .help = "Bad results in a row that make a good server bad."},
     {AT(GR, "max_age", max_age_ns), .type = CONFIG_KEY_DURATION, .max = DAY,
-     .help = "An older result counts as unknown. Not given: three intervals and a timeout, at least 5s."},
+     .help = "An older result counts as unknown. Not given: three intervals and a timeout, at least 5s; no limit for a "
+             "`file`."},
 };
 static const struct config_section group_section =
     SECTION(config_group, "checks", group_keys, .origin_name = "name", .has_origin = true,
@@ -390,7 +393,7 @@ static const struct config_key balancer_keys[] = {
     {OF(BA, load_path), .type = CONFIG_KEY_TEXT, .max = 255, .default_text = "", WHEN("type", BAL_JSON),
      .help = "Where the load stands: 0 to 1, or a percentage above 1."},
     {OF(BA, weight_path), .type = CONFIG_KEY_TEXT, .max = 255, .default_text = "", WHEN("type", BAL_JSON),
-     .help = "Where the weight stands, 0 to 100."},
+     .help = "Where the weight stands, 0 to 100: 75 is a load of at least 25 %, 0 is down."},
     {OF(BA, sessions_max), .type = CONFIG_KEY_UINT, .max = 100000000, .default_text = "0", WHEN("type", BAL_NAMED),
      .help = "Sessions that are a load of 100 %. `0`: the balancer's own limit."},
     {AT(BA, "interval", interval_ns), .type = CONFIG_KEY_DURATION, .min = 50 * MS, .max = 3600 * SECOND,

@@ -21,6 +21,7 @@ extern "C" {
 struct probe_host {
     uv_loop_t *loop;
     struct http_engine *http;
+    struct icmp_engine *icmp;
 };
 
 struct probe_callbacks {
@@ -40,7 +41,9 @@ struct probe_kind {
     void (*close)(void *instance);
 };
 
-extern const struct probe_kind probe_tcp_kind, probe_http_kind;
+extern const struct probe_kind probe_tcp_kind, probe_http_kind, probe_icmp_kind, probe_dns_kind, probe_script_kind,
+    probe_file_kind;
+extern const struct probe_kind balancer_http_kind, balancer_stream_kind;
 
 #ifdef __cplusplus
 }

@@ -13,25 +13,26 @@ struct probe_result {
     enum evidence_reason reason;
     uint64_t response_ns;  // 0: none
     int32_t load_permille; // -1: not said
+    uint64_t age_ns;       // of what was seen; 0: now
     char detail[EVIDENCE_DETAIL_CAP];
 };
 
 static inline struct probe_result probe_result_down(enum evidence_reason reason)
 {
-    struct probe_result r = {EVIDENCE_DOWN, reason, 0, -1, ""};
+    struct probe_result r = {EVIDENCE_DOWN, reason, 0, -1, 0, ""};
     return r;
 }
 
 static inline struct probe_result probe_result_up(uint64_t response_ns)
 {
-    struct probe_result r = {EVIDENCE_UP, EVIDENCE_REASON_OK, response_ns, -1, ""};
+    struct probe_result r = {EVIDENCE_UP, EVIDENCE_REASON_OK, response_ns, -1, 0, ""};
     return r;
 }
 
 // Says nothing about the server: a local fault, or an indication that cannot be read.
 static inline struct probe_result probe_result_unknown(enum evidence_reason reason)
 {
-    struct probe_result r = {EVIDENCE_UNKNOWN, reason, 0, -1, ""};
+    struct probe_result r = {EVIDENCE_UNKNOWN, reason, 0, -1, 0, ""};
     return r;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "health/probe_http.h"
+#include "health/probe_icmp.h"
 #include "health/probe_identity.h"
 #include "health/probe_kind.h"
 
@@ -41,7 +42,7 @@ struct item {
     uint64_t hash, interval_ns, timeout_ns, started_ns, random;
     uint32_t jitter_percent;
     uv_timer_t timer; // when idle the next start, when running the time limit
-    bool is_running, is_waiting;
+    bool is_running, is_waiting, is_balancer;
 };
 
 struct prober {
@@ -120,7 +121,8 @@ static void schedule(struct item *it)
 static void emit(struct item *it, const struct probe_result *r)
 {
     struct prober *p = it->prober;
-    struct evidence_event event = {.at_ns = uv_hrtime(),
+    const uint64_t now_ns = uv_hrtime();
+    struct evidence_event event = {.at_ns = now_ns > r->age_ns ? now_ns - r->age_ns : 1,
                                    .result = r->result,
                                    .reason = r->reason,
                                    .response_ns = r->response_ns,
@@ -161,6 +163,9 @@ static void finish(struct item *it, const struct probe_result *result)
         r.reason = EVIDENCE_REASON_LOCAL;
         snprintf(r.detail, sizeof r.detail, "%s", "the prober itself was late");
     }
+    // Only a balancer's own word makes it bad: one that cannot be read says nothing.
+    if (it->is_balancer && r.result == EVIDENCE_DOWN && r.reason != EVIDENCE_REASON_BALANCER_DOWN)
+        r.result = EVIDENCE_UNKNOWN;
     it->is_running = false;
     p->stats.running--;
     p->stats.finished++;
@@ -273,7 +278,11 @@ struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, p
         return NULL;
     p->host.loop = p->loop = loop;
     p->host.http = http_engine_new(loop);
-    if (!p->host.http) {
+    p->host.icmp = icmp_engine_new(loop);
+    if (!p->host.http || !p->host.icmp) {
+        if (p->host.http)
+            http_engine_close(p->host.http, NULL, NULL);
+        icmp_engine_close(p->host.icmp, NULL, NULL);
         free(p);
         return NULL;
     }
@@ -283,7 +292,7 @@ struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, p
     uv_timer_init(loop, &p->turn);
     uv_prepare_init(loop, &p->prepare);
     p->turn.data = p->prepare.data = p;
-    p->open = 3; // both handles and the engine
+    p->open = 4; // both handles and the engines
     return p;
 }
 
@@ -351,6 +360,7 @@ static int new_item(struct prober *p, const struct wanted *w, char *identity, ui
         return rc;
     }
     it->target = target;
+    it->is_balancer = w->balancer != NULL;
     it->identity = identity;
     it->hash = it->random = hash ? hash : 1;
     it->interval_ns = w->interval_ns;
@@ -398,12 +408,20 @@ static const struct probe_kind *kind_of_probe(enum probe_type type)
     case PROBE_HTTPS:
         return &probe_http_kind;
     case PROBE_ICMP:
+        return &probe_icmp_kind;
     case PROBE_DNS:
+        return &probe_dns_kind;
     case PROBE_SCRIPT:
+        return &probe_script_kind;
     case PROBE_FILE:
-        break;
+        return &probe_file_kind;
     }
     return NULL;
+}
+
+static const struct probe_kind *kind_of_balancer(enum balancer_type type)
+{
+    return type == BALANCER_HAPROXY_SOCKET || type == BALANCER_AGENT ? &balancer_stream_kind : &balancer_http_kind;
 }
 
 int prober_add_probe(struct prober *p, const struct probe_spec *spec, uint16_t site, uint16_t group, uint16_t member)
@@ -421,7 +439,7 @@ int prober_add_probe(struct prober *p, const struct probe_spec *spec, uint16_t s
 int prober_add_balancer(struct prober *p, const struct balancer_spec *spec, uint16_t site, uint16_t balancer)
 {
     const struct listener who = {NULL, EVIDENCE_BALANCER, site, balancer, 0};
-    const struct wanted w = {.kind = NULL,
+    const struct wanted w = {.kind = kind_of_balancer(spec->type),
                              .balancer = spec,
                              .address = spec->address,
                              .interval_ns = spec->interval_ns,
@@ -454,6 +472,7 @@ void prober_stop(struct prober *p, void (*stopped)(void *user), void *user)
     uv_close((uv_handle_t *)&p->turn, handle_closed);
     uv_close((uv_handle_t *)&p->prepare, handle_closed);
     http_engine_close(p->host.http, engine_closed, p);
+    icmp_engine_close(p->host.icmp, engine_closed, p);
 }
 
 void prober_stats(const struct prober *p, struct prober_stats *stats)
