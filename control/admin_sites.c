@@ -14,9 +14,10 @@ static json_t *member_json(const struct belief *m, const char *name)
 {
     if (!m)
         return json_null();
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "name", name, "state", belief_name(m->state), "last",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:s?, s:s}", "name", name, "state", belief_name(m->state), "last",
                      evidence_reason_text(m->reason), "age", admin_age(m->last_ns), "response",
-                     m->response_ns ? admin_seconds(m->response_ns) : json_null(), "streak", (int)m->streak);
+                     m->response_ns ? admin_seconds(m->response_ns) : json_null(), "streak", (int)m->streak, "trouble",
+                     m->trouble ? evidence_reason_text(m->trouble) : NULL, "detail", m->detail);
 }
 
 static json_t *groups_json(struct daemon *d, unsigned site)

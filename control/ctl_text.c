@@ -141,8 +141,12 @@ static void print_members(const char *title, const json_t *members)
     size_t i;
     char age[32], response[32];
     json_array_foreach(members, i, m)
-        printf("    %s%-28s %-8s %s, %s ago, response %s\n", title, text_of(m, "name"), text_of(m, "state"),
-               text_of(m, "last"), duration_of(m, "age", age), duration_of(m, "response", response));
+    {
+        const char *trouble = json_string_value(json_object_get(m, "trouble")), *detail = text_of(m, "detail");
+        printf("    %s%-28s %-8s %s, %s ago, response %s%s%s%s%s%s\n", title, text_of(m, "name"), text_of(m, "state"),
+               text_of(m, "last"), duration_of(m, "age", age), duration_of(m, "response", response),
+               trouble ? "; now: " : "", trouble ? trouble : "", detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
+    }
 }
 
 void ctl_text_sites(const json_t *r)

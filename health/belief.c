@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "health/belief.h"
 
+#include <string.h>
+
 void belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct evidence_event *e)
 {
     if (e->at_ns < b->last_ns)
@@ -9,12 +11,20 @@ void belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct ev
     b->streak = b->last_ns && was_good == is_good ? b->streak + (b->streak < UINT32_MAX) : 1;
     b->reason = is_good ? EVIDENCE_REASON_OK : e->reason == EVIDENCE_REASON_OK ? EVIDENCE_REASON_MISMATCH : e->reason;
     b->last_ns = e->at_ns ? e->at_ns : 1;
+    b->trouble = EVIDENCE_REASON_NONE;
+    memcpy(b->detail, e->detail, sizeof b->detail);
     if (is_good && (b->state == EVIDENCE_UNKNOWN || b->streak >= rise))
         b->state = EVIDENCE_UP;
     if (!is_good && (b->state == EVIDENCE_UNKNOWN || b->streak >= fall))
         b->state = EVIDENCE_DOWN;
     if (is_good && e->response_ns)
         b->response_ns = b->response_ns ? b->response_ns - b->response_ns / 8 + e->response_ns / 8 : e->response_ns;
+}
+
+void belief_trouble(struct belief *b, const struct evidence_event *e)
+{
+    b->trouble = e->reason;
+    memcpy(b->detail, e->detail, sizeof b->detail);
 }
 
 enum evidence_result belief_at(const struct belief *b, uint64_t max_age_ns, uint64_t now_ns)

@@ -234,19 +234,27 @@ static void take_figures(struct site *s, const struct evidence_event *e)
 
 static bool take_probe(struct site *s, const struct evidence_event *e)
 {
-    if (e->group >= s->config.group_count || e->member >= s->group[e->group].config.member_count ||
-        e->result == EVIDENCE_UNKNOWN)
+    if (e->group >= s->config.group_count || e->member >= s->group[e->group].config.member_count)
         return false;
     const struct verdict_group_config *g = &s->group[e->group].config;
-    belief_take(&s->group[e->group].member[e->member], g->rise, g->fall, e);
+    struct belief *b = &s->group[e->group].member[e->member];
+    if (e->result == EVIDENCE_UNKNOWN) {
+        belief_trouble(b, e);
+        return false;
+    }
+    belief_take(b, g->rise, g->fall, e);
     return true;
 }
 
 static bool take_balancer(struct site *s, const struct evidence_event *e)
 {
-    if (e->group >= s->config.balancer_count || e->result == EVIDENCE_UNKNOWN)
-        return false; // unreadable: the last indication ages until it is unknown
+    if (e->group >= s->config.balancer_count)
+        return false;
     const struct verdict_balancer_config *b = &s->balancer[e->group].config;
+    if (e->result == EVIDENCE_UNKNOWN) { // unreadable: the last indication ages until it is unknown
+        belief_trouble(&s->balancer[e->group].belief, e);
+        return false;
+    }
     belief_take(&s->balancer[e->group].belief, b->rise, b->fall, e);
     take_figures(s, e);
     return true;
