@@ -200,7 +200,7 @@ static void check_times(struct config_reader *r, const void *at, uint64_t interv
     if (timeout_ns > interval_ns)
         config_report(r, CONFIG_ERROR, at, "timeout", "is longer than the interval; allowed: at most %s",
                       config_duration_text(interval_ns, high, sizeof(high)));
-    else if (max_age_ns < interval_ns + timeout_ns)
+    else if (max_age_ns && max_age_ns < interval_ns + timeout_ns)
         config_report(r, CONFIG_ERROR, at, "max_age",
                       "results would be too old before the next can be there; allowed: at least %s, which is the "
                       "interval and the time-out",

@@ -348,8 +348,8 @@ static const struct config_key group_keys[] = {
     {OF(GR, fall), .type = CONFIG_KEY_UINT, .min = 1, .max = 100, .default_text = "2",
      .help = "Bad results in a row that make a good server bad."},
     {AT(GR, "max_age", max_age_ns), .type = CONFIG_KEY_DURATION, .max = DAY,
-     .help = "An older result counts as unknown. Not given: three intervals and a timeout, at least 5s; no limit for a "
-             "`file`."},
+     .help = "An older result counts as unknown. Not given: three intervals and a timeout, at least 5s; for a "
+             "`file` there is no limit. `0`: no limit."},
 };
 static const struct config_section group_section =
     SECTION(config_group, "checks", group_keys, .origin_name = "name", .has_origin = true,
@@ -407,7 +407,8 @@ static const struct config_key balancer_keys[] = {
     {OF(BA, fall), .type = CONFIG_KEY_UINT, .min = 1, .max = 100, .default_text = "2",
      .help = "Bad readings in a row that make it bad."},
     {AT(BA, "max_age", max_age_ns), .type = CONFIG_KEY_DURATION, .max = DAY,
-     .help = "An older reading counts as unknown. Not given: three intervals and a timeout, at least 5s."},
+     .help =
+         "An older reading counts as unknown. Not given: three intervals and a timeout, at least 5s. `0`: no limit."},
 };
 static const struct config_section balancer_section =
     SECTION(config_balancer, "balancer", balancer_keys, .has_origin = true,

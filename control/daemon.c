@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "control/admin.h"
+#include "control/agent_server.h"
 #include "control/daemon_operator.h"
 #include "control/http_status.h"
 #include "control/log.h"
@@ -127,6 +128,24 @@ static void note_load(struct daemon *d, const struct reload *r)
                (double)r->took_ns / 1e9);
 }
 
+static bool endpoints_differ(const struct config_endpoint *a, const struct config_endpoint *b)
+{
+    return a->port != b->port || !config_address_equal(&a->address, &b->address);
+}
+
+static void restart_servers(struct daemon *d, const struct config *old)
+{
+    const struct config_control *now = &daemon_config(d)->control;
+    if (endpoints_differ(&now->agent, &old->control.agent)) {
+        agent_server_close(d->agent);
+        d->agent = agent_server_start(d);
+    }
+    if (endpoints_differ(&now->metrics, &old->control.metrics)) {
+        http_status_close(d->http);
+        d->http = http_status_start(d);
+    }
+}
+
 // Everything that can fail comes before anything is changed.
 static bool apply_config(struct daemon *d, struct reload *r)
 {
@@ -141,6 +160,7 @@ static bool apply_config(struct daemon *d, struct reload *r)
     apply_log_config(next);
     journal_config(d->journal, next, uv_hrtime());
     daemon_operator_apply(d);
+    restart_servers(d, old->config);
     probe_setup_stop(d->prober);
     start_probes(d);
     if (heartbeats_change) {
@@ -296,6 +316,7 @@ int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, str
         daemon_operator_load(d);
         start_probes(d);
         d->http = http_status_start(d);
+        d->agent = agent_server_start(d);
         rc = start_reload(d, d->shared, NULL, NULL);
     }
     if (rc == 0)
@@ -321,11 +342,13 @@ void daemon_stop(struct daemon *d)
         uv_close((uv_handle_t *)&d->signal[i], NULL);
     uv_close((uv_handle_t *)&d->tick, NULL);
     http_status_close(d->http);
+    agent_server_close(d->agent);
     admin_close(d->admin);
     if (d->prober)
         probe_setup_stop(d->prober);
     heartbeats_close(d->heartbeats);
     d->http = NULL;
+    d->agent = NULL;
     d->admin = NULL;
     d->prober = NULL;
     d->heartbeats = NULL;

@@ -18,6 +18,7 @@ extern "C" {
 #endif
 
 struct admin;
+struct agent_server;
 struct http_status;
 struct prober;
 
@@ -41,6 +42,7 @@ struct daemon {
     struct heartbeats *heartbeats;
     struct admin *admin;
     struct http_status *http;
+    struct agent_server *agent; // null: none
     struct operator_states operators;
     struct daemon_load load;
     uint64_t started_ns, started_wall_us;

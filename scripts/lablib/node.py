@@ -38,7 +38,7 @@ dataplane = {{
   socket = "{self.folder}/dataplane.sock";
   state_dir = "{self.folder}/dataplane";
 }};
-control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/control"; metrics = "127.0.0.1:9153"; }};
+control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/control"; metrics = "127.0.0.1:9153"; agent = "127.0.0.1:9100"; }};
 {settings}""")
 
     def arguments(self):
