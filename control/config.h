@@ -68,7 +68,6 @@ struct config_control {
     struct config_endpoint agent;   // HAProxy agent-check server; not set: none
     uint64_t start_wait_ns;         // longest wait for the first round of probes
     uint64_t journal_max_bytes;
-    uint64_t saved_verdict_max_age_ns;
     uint32_t probes_max;            // probe targets after removing duplicates
     uint32_t probes_per_target_max; // probes under way at once against one address
     enum config_log_level log_level;

@@ -143,8 +143,6 @@ static const struct config_key control_keys[] = {
          "Address on which the state of this node's site is told by the HAProxy agent-check protocol. Not set: none."},
     {AT(CT, "start_wait", start_wait_ns), .type = CONFIG_KEY_DURATION, .max = 60 * SECOND, .default_text = "3s",
      .help = "Longest wait at start for the first round of probes or a peer's word."},
-    {AT(CT, "saved_verdict_max_age", saved_verdict_max_age_ns), .type = CONFIG_KEY_DURATION, .max = 7 * DAY,
-     .default_text = "5m", .help = "Verdicts saved before a restart count until they are this old."},
     {AT(CT, "journal_max", journal_max_bytes), .type = CONFIG_KEY_SIZE, .min = 64 << 10, .max = 16ull << 30,
      .default_text = "64M",
      .help = "Room for the journal of events, from which `history` and `replay` read. The oldest go first."},

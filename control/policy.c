@@ -113,7 +113,7 @@ static void stage_response_time(struct run *r, const struct config_stage *stage)
     double key[POLICY_SITE_MAX] = {0};
     uint64_t fastest = UINT64_MAX;
     for (unsigned i = 0; i < r->count; i++) {
-        const uint64_t ns = site_at(r->input, r->service, r->place[i])->response_ns;
+        const uint64_t ns = (uint64_t)r->state->response_ns[r->place[i]];
         fastest = ns && ns < fastest ? ns : fastest;
     }
     if (fastest == UINT64_MAX) {
@@ -125,7 +125,7 @@ static void stage_response_time(struct run *r, const struct config_stage *stage)
     const uint64_t bound = by_share > by_time ? by_share : by_time;
     unsigned slower = 0;
     for (unsigned i = 0; i < r->service->site_count; i++) {
-        const uint64_t ns = site_at(r->input, r->service, i)->response_ns;
+        const uint64_t ns = (uint64_t)r->state->response_ns[i];
         key[i] = ns > bound ? (double)ns : 0;
         slower += ns > bound;
     }
@@ -147,7 +147,15 @@ static void stage_lag(struct run *r, const struct config_stage *stage)
     snprintf(r->note, POLICY_NOTE_CAP, "%u lag more than %.3f s", behind, (double)stage->limit_ns / 1e9);
 }
 
-static void stage_spread(struct run *r)
+// Where a bucket stands: always in the same place, or in another one for each lifetime of an answer.
+static unsigned spread_place(const struct run *r, const struct config_stage *stage)
+{
+    const uint64_t lifetime_ns = (uint64_t)(r->service->ttl_s ? r->service->ttl_s : 1) * 1000000000u;
+    const uint64_t turn = stage->sticky ? 0 : r->input->now_ns / lifetime_ns;
+    return (unsigned)((r->bucket + turn * 157) % ORDER_BUCKET_MAX); // odd: goes through all places
+}
+
+static void stage_spread(struct run *r, const struct config_stage *stage)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < r->count; i++)
@@ -157,7 +165,7 @@ static void stage_spread(struct run *r)
         return;
     }
     // The bucket's place on the scale of weights draws the first site; the others keep their order.
-    uint64_t at = (uint64_t)r->bucket * total / ORDER_BUCKET_MAX;
+    uint64_t at = (uint64_t)spread_place(r, stage) * total / ORDER_BUCKET_MAX;
     unsigned chosen = 0;
     while (chosen + 1 < r->count && at >= r->service->sites[r->place[chosen]].weight)
         at -= r->service->sites[r->place[chosen++]].weight;
@@ -183,9 +191,23 @@ static void run_stage(struct run *r, const struct config_stage *stage)
         stage_lag(r, stage);
         break;
     case CONFIG_STAGE_SPREAD:
-        stage_spread(r);
+        stage_spread(r, stage);
         break;
     }
+}
+
+// Exponential moving average: after one half-life a change has been followed half of its way.
+static void average_responses(struct policy_state *state, const struct policy_input *input,
+                              const struct config_service *service, const struct config_stage *stage)
+{
+    const double passed = (double)(input->now_ns - state->updated_ns), half_life = (double)stage->half_life_ns;
+    const float weight = state->updated_ns && half_life > 0 ? (float)(1 - exp2(-passed / half_life)) : 1;
+    for (unsigned i = 0; i < service->site_count && i < POLICY_SITE_MAX; i++) {
+        const float now = (float)site_at(input, service, i)->response_ns;
+        float *average = &state->response_ns[i];
+        *average = now > 0 && *average > 0 ? *average + (now - *average) * weight : now;
+    }
+    state->updated_ns = input->now_ns;
 }
 
 void policy_update(struct policy_state *state, const struct policy_input *input)
@@ -193,6 +215,8 @@ void policy_update(struct policy_state *state, const struct policy_input *input)
     const struct config_service *service = &input->config->services[input->service];
     for (unsigned s = 0; s < service->policy_count; s++) {
         const struct config_stage *stage = &service->policy[s];
+        if (stage->type == CONFIG_STAGE_RESPONSE_TIME)
+            average_responses(state, input, service, stage);
         for (unsigned i = 0; stage->type == CONFIG_STAGE_LOAD && i < service->site_count && i < POLICY_SITE_MAX; i++) {
             const int32_t load = site_at(input, service, i)->load_permille;
             if (load >= (int32_t)stage->high_percent * 10)

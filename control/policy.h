@@ -31,9 +31,11 @@ enum {
     POLICY_EDE_FAIL_OPEN = 22 // RFC 8914 section 4.23: No Reachable Authority
 };
 
-// What the policy remembers between two runs, per service: the watermarks' hysteresis. Zeroed at start.
+// What the policy remembers between two runs, per service, by place in its list. Zeroed at start.
 struct policy_state {
-    bool is_over[POLICY_SITE_MAX]; // by place in the service's list
+    bool is_over[POLICY_SITE_MAX];      // the watermarks' hysteresis
+    float response_ns[POLICY_SITE_MAX]; // moving average with the stage's half-life; 0: not known
+    uint64_t updated_ns;                // of the averages
 };
 
 struct policy_input {

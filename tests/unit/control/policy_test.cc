@@ -200,10 +200,20 @@ TEST(Policy, ResponseTimeMovesOnlyWhatIsSlowerThanTheTolerance)
     Config c(std::string(all_three) +
              R"(policy = ( { stage = "response_time"; tolerance = "10ms"; tolerance_percent = "10%"; } );)");
     c.verdict[0].response_ns = 30000000, c.verdict[1].response_ns = 22000000, c.verdict[2].response_ns = 90000000;
+    const auto settle = [&] {
+        for (int s = 0; s < 200; s++, c.now_ns += 1000000000)
+            c.update();
+    };
+    settle();
     EXPECT_EQ(c.places(), (Places{0, 1, 2})) << "30 ms is within 22 + 10 ms";
-    c.verdict[0].response_ns = 33000000;
+    c.verdict[0].response_ns = 40000000;
+    c.now_ns += 10000000;
+    c.update();
+    EXPECT_EQ(c.places(), (Places{0, 1, 2})) << "one slow answer is not followed at once";
+    settle();
     EXPECT_EQ(c.places(), (Places{1, 0, 2}));
     c.verdict[1].response_ns = 0;
+    settle();
     EXPECT_EQ(c.places(), (Places{0, 1, 2})) << "an unknown time is not held against a site";
 }
 
@@ -227,6 +237,21 @@ TEST(Policy, SpreadFollowsTheWeights)
         first += p[0] == 0;
     }
     EXPECT_NEAR(first, ORDER_BUCKET_MAX * 3 / 4, 2);
+}
+
+TEST(Policy, SpreadThatIsNotStickyMovesClientsWithTheTtlAndKeepsTheWeights)
+{
+    Config c(R"(sites = ( { site = "ams"; weight = 3; }, { site = "fra"; weight = 1; } );
+               policy = ( { stage = "spread"; sticky = false; } );)");
+    unsigned moved = 0;
+    for (int turn = 0; turn < 4; turn++, c.now_ns += 30000000000) {
+        unsigned first = 0;
+        for (unsigned bucket = 0; bucket < ORDER_BUCKET_MAX; bucket++)
+            first += c.places(0, bucket)[0] == 0;
+        EXPECT_NEAR(first, ORDER_BUCKET_MAX * 3 / 4, 2);
+        moved += c.places(0, 10)[0] != 0;
+    }
+    EXPECT_GT(moved, 0u);
 }
 
 TEST(Policy, StagesWorkOneAfterTheOther)
