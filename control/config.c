@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/config_change.h"
 #include "control/config_check.h"
 
 enum { FILES_MAX = 1000 }; // main and included; a directory of more is a slip
@@ -26,6 +27,8 @@ struct loading {
     unsigned file_count;
     unsigned first_error; // entry of the list from which on it is ours
     unsigned error_count; // of earlier loads
+    const char *const *change;
+    unsigned change_count;
 };
 
 // ---- the directory that relative paths are joined to ----
@@ -197,6 +200,13 @@ static int load_tree(struct loading *l, unsigned flags)
         if (rc)
             return rc;
     }
+    for (unsigned i = 0; i < l->change_count; i++) {
+        int rc = l->file_count < FILES_MAX ? config_change_apply(root, l->change[i], &l->file[l->file_count], r->errors)
+                                           : -E2BIG;
+        l->file_count += l->file_count < FILES_MAX && l->file[l->file_count];
+        if (rc)
+            return rc;
+    }
     config_read_tree(r, root, config);
     if (r->out_of_memory)
         return -ENOMEM;
@@ -214,14 +224,16 @@ static int load_tree(struct loading *l, unsigned flags)
 }
 
 // Takes over `file`, or reads `path` when it is null.
-static int load(const char *path, struct config_file *file, unsigned flags, struct config **config,
-                struct config_errors *errors)
+static int load(const char *path, struct config_file *file, unsigned flags, const char *const *change,
+                unsigned change_count, struct config **config, struct config_errors *errors)
 {
     struct loading *l = calloc(1, sizeof(*l));
     if (!l) {
         config_file_free(file);
         return -ENOMEM;
     }
+    l->change = change;
+    l->change_count = change_count;
     l->first_error = errors->count;
     l->error_count = errors->error_count;
     l->store = calloc(1, sizeof(*l->store));
@@ -252,7 +264,13 @@ static int load(const char *path, struct config_file *file, unsigned flags, stru
 
 int config_load(const char *path, struct config **config, struct config_errors *errors)
 {
-    return load(path, NULL, CONFIG_LOAD_DEFAULT, config, errors);
+    return load(path, NULL, CONFIG_LOAD_DEFAULT, NULL, 0, config, errors);
+}
+
+int config_load_changed(const char *path, const char *const *change, unsigned change_count, struct config **config,
+                        struct config_errors *errors)
+{
+    return load(path, NULL, CONFIG_LOAD_DEFAULT, change, change_count, config, errors);
 }
 
 int config_load_text(const char *path, const char *text, size_t len, unsigned flags, struct config **config,
@@ -260,7 +278,7 @@ int config_load_text(const char *path, const char *text, size_t len, unsigned fl
 {
     struct config_file *file = NULL;
     int rc = config_file_parse(path, text, len, &file, errors);
-    return rc ? rc : load(path, file, flags, config, errors);
+    return rc ? rc : load(path, file, flags, NULL, 0, config, errors);
 }
 
 void config_free(struct config *config)

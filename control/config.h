@@ -389,6 +389,10 @@ int config_load_text(const char *path, const char *text, size_t len, unsigned fl
                      struct config_errors *errors);
 
 // Wipes the keys and frees everything.
+// The same with changes on top of the file, such as "sites.ams.web.fall=5" (config_change.h).
+int config_load_changed(const char *path, const char *const *change, unsigned change_count, struct config **config,
+                        struct config_errors *errors);
+
 void config_free(struct config *config);
 
 #ifdef __cplusplus

@@ -24,8 +24,9 @@ static int finish(struct config_errors *errors, struct config *config, int statu
     return status;
 }
 
-int ctl_check(int argc, char **argv)
+int ctl_check(int argc, char **argv, const struct options *o)
 {
+    (void)o;
     if (argc != 1)
         return usage("check FILE");
     struct config_errors errors = {0};
@@ -75,8 +76,9 @@ static void print_arguments(const struct config *config)
         puts(d->eal_options[i]);
 }
 
-int ctl_dataplane_args(int argc, char **argv)
+int ctl_dataplane_args(int argc, char **argv, const struct options *o)
 {
+    (void)o;
     if (argc != 1)
         return usage("dataplane-args FILE");
     struct config_errors errors = {0};
@@ -91,8 +93,9 @@ int ctl_dataplane_args(int argc, char **argv)
     return finish(&errors, config, rc == 0 ? CTL_OK : CTL_USAGE);
 }
 
-int ctl_manual(int argc, char **argv)
+int ctl_manual(int argc, char **argv, const struct options *o)
 {
+    (void)o;
     const bool is_verdicts = argc == 1 && strcmp(argv[0], "verdicts") == 0;
     if (argc != 0 && !is_verdicts)
         return usage("manual [verdicts]");

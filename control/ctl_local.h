@@ -3,13 +3,37 @@
 // returns the exit status.
 #pragma once
 
+#include <jansson.h>
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-int ctl_check(int argc, char **argv);          // check FILE: configuration and zones, all problems in one run
-int ctl_dataplane_args(int argc, char **argv); // dataplane-args FILE: one argument a line
-int ctl_manual(int argc, char **argv);         // manual: the configuration manual, Markdown
+enum { CTL_SET_MAX = 64 };
+
+// What stands on the command line beside the command and its arguments.
+struct options {
+    const char *socket;
+    bool is_json, is_forced;
+    const char *client, *reason, *duration;
+    long long max;                // 0: the daemon's choice
+    json_t *down, *up;            // simulate
+    const char *set[CTL_SET_MAX]; // replay
+    unsigned set_count;
+};
+
+// check FILE: configuration and zones, all problems in one run.
+int ctl_check(int argc, char **argv, const struct options *options);
+
+// dataplane-args FILE: one argument a line.
+int ctl_dataplane_args(int argc, char **argv, const struct options *options);
+
+// manual [verdicts]: Markdown.
+int ctl_manual(int argc, char **argv, const struct options *options);
+
+// replay JOURNAL FILE. ctl_replay.c.
+int ctl_replay(int argc, char **argv, const struct options *options);
 
 #ifdef __cplusplus
 }

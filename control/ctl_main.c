@@ -15,18 +15,10 @@
 
 #define SOCKET_DEFAULT "/run/signpost/control.sock"
 
-struct options {
-    const char *socket;
-    bool is_json, is_forced;
-    const char *client, *reason, *duration;
-    long long max;     // 0: the daemon's choice
-    json_t *down, *up; // simulate
-};
-
 struct command {
     const char *name, *arguments, *help;
     int least, most;                                                                     // arguments
-    int (*local)(int argc, char **argv);                                                 // needs no daemon
+    int (*local)(int argc, char **argv, const struct options *options);                  // needs no daemon
     bool (*fill)(json_t *request, int argc, char **argv, const struct options *options); // null: no arguments to send
     void (*print)(const json_t *result);
 };
@@ -105,6 +97,9 @@ static const struct command commands[] = {
     {"check", "FILE", "checks a configuration file and its zones; needs no daemon", 1, 1, ctl_check, NULL, NULL},
     {"dataplane-args", "FILE", "the arguments of signpost-dataplane for this file; needs no daemon", 1, 1,
      ctl_dataplane_args, NULL, NULL},
+    {"replay", "JOURNAL FILE [--set PATH=VALUE]...",
+     "runs recorded events under a configuration again and says when answers would have changed; needs no daemon", 2, 2,
+     ctl_replay, NULL, NULL},
     {"manual", "[verdicts]", "the manual of the configuration file, or of verdicts, Markdown; needs no daemon", 0, 1,
      ctl_manual, NULL, NULL},
 };
@@ -216,7 +211,7 @@ static int run(int argc, char **argv, const struct options *o)
             continue;
         }
         if (argc - 1 >= c->least && argc - 1 <= c->most)
-            return c->local ? c->local(argc - 1, argv + 1) : ask(c, argc - 1, argv + 1, o);
+            return c->local ? c->local(argc - 1, argv + 1, o) : ask(c, argc - 1, argv + 1, o);
         fprintf(stderr, "signpostctl: wanted: signpostctl %s %s\n", c->name, c->arguments);
         return CTL_USAGE;
     }
@@ -226,7 +221,7 @@ static int run(int argc, char **argv, const struct options *o)
     return CTL_USAGE;
 }
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_FORCE, OPT_CLIENT, OPT_REASON, OPT_FOR, OPT_MAX, OPT_DOWN, OPT_UP };
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_FORCE, OPT_CLIENT, OPT_REASON, OPT_FOR, OPT_MAX, OPT_DOWN, OPT_UP, OPT_SET };
 
 static const struct option long_options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
                                              {"json", no_argument, NULL, OPT_JSON},
@@ -237,6 +232,7 @@ static const struct option long_options[] = {{"socket", required_argument, NULL,
                                              {"max", required_argument, NULL, OPT_MAX},
                                              {"down", required_argument, NULL, OPT_DOWN},
                                              {"up", required_argument, NULL, OPT_UP},
+                                             {"set", required_argument, NULL, OPT_SET},
                                              {"help", no_argument, NULL, 'h'},
                                              {"version", no_argument, NULL, 'V'},
                                              {NULL, 0, NULL, 0}};
@@ -279,6 +275,11 @@ static bool take_option(struct options *o, int option, int *status)
         return json_array_append_new(o->down, json_string(optarg)) == 0;
     case OPT_UP:
         return json_array_append_new(o->up, json_string(optarg)) == 0;
+    case OPT_SET:
+        if (o->set_count == CTL_SET_MAX)
+            return fprintf(stderr, "signpostctl: more than %d times --set\n", CTL_SET_MAX), false;
+        o->set[o->set_count++] = optarg;
+        return true;
     case 'h':
         print_help(stdout);
         *status = CTL_OK;

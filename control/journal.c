@@ -21,6 +21,7 @@ struct journal {
     FILE *file; // null after an error, until the next rotation or configuration
     uint64_t max_bytes, file_bytes;
     const struct config *config;
+    uint64_t opened_us; // wall clock: tells one life of the process from the next
     bool is_trouble_told;
     struct journal_stats stats;
 };
@@ -84,9 +85,22 @@ static void put_format(struct journal *j, const char *format, ...)
     put(j, line, (size_t)len + 1);
 }
 
+// The other nodes, by the numbers that EVIDENCE_WORD events have (verdict_setup.c).
+static void put_voices(struct journal *j)
+{
+    unsigned number = 0;
+    for (unsigned s = 0; j->config && s < j->config->site_count; s++)
+        for (unsigned i = 0; i < j->config->sites[s].node_count; i++)
+            if (strcmp(j->config->sites[s].nodes[i].name, j->config->node.name) != 0)
+                put_format(j, "voice %u %s", number++, j->config->sites[s].nodes[i].name);
+    for (unsigned i = 0; j->config && i < j->config->heartbeat.witness_count; i++)
+        put_format(j, "voice %u %s", number++, j->config->heartbeat.witnesses[i].name);
+}
+
 static void put_head(struct journal *j, uint64_t now_ns)
 {
-    put_format(j, "signpost-journal 1 %" PRIu64 " %" PRIu64, now_ns, wall_us());
+    put_format(j, "signpost-journal 1 %" PRIu64 " %" PRIu64 " %" PRIu64, now_ns, wall_us(), j->opened_us);
+    put_voices(j);
     for (unsigned s = 0; j->config && s < j->config->site_count; s++) {
         const struct config_site *site = &j->config->sites[s];
         put_format(j, "site %u %s", s, site->name);
@@ -132,6 +146,7 @@ struct journal *journal_open(const char *path, uint64_t max_bytes, char why[256]
         return NULL;
     }
     j->max_bytes = max_bytes;
+    j->opened_us = wall_us();
     open_file(j);
     if (j->file)
         return j;

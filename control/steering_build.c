@@ -8,6 +8,7 @@
 
 #include "control/image_memfd.h"
 #include "control/order_build.h"
+#include "control/steering_report.h"
 
 struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine)
 {
@@ -44,17 +45,6 @@ void steering_build_free(struct steering_build *b)
     free(b);
 }
 
-static void set_order(struct steering_order *out, const struct policy_order *order)
-{
-    out->mode = (uint8_t)order->mode;
-    out->is_fail_open = order->is_fail_open;
-    out->is_last_resort = order->is_last_resort;
-    out->ttl_s = order->ttl_s;
-    out->count = (uint8_t)(order->site_count < STEERING_PLACES ? order->site_count : STEERING_PLACES);
-    for (unsigned i = 0; i < out->count; i++)
-        out->place[i] = (uint8_t)order->place[i];
-}
-
 void steering_build_run(struct steering_build *b)
 {
     const struct config *config = b->shared->config;
@@ -73,7 +63,7 @@ void steering_build_run(struct steering_build *b)
         const struct policy_input policy = {config, i, b->verdict, b->now_ns};
         struct policy_order order;
         policy_decide(&order, &b->policy[i], &policy, REGION_UNKNOWN, 0, NULL);
-        set_order(&b->order[i], &order);
+        b->order[i] = steering_order_of(&order);
     }
     b->build_ns = uv_hrtime() - start_ns;
 }

@@ -118,6 +118,18 @@ unsigned steering_report_verdicts(struct steering_report *r, struct verdict_site
     return changes;
 }
 
+struct steering_order steering_order_of(const struct policy_order *order)
+{
+    struct steering_order out = {.mode = (uint8_t)order->mode,
+                                 .is_fail_open = order->is_fail_open,
+                                 .is_last_resort = order->is_last_resort,
+                                 .ttl_s = order->ttl_s};
+    out.count = (uint8_t)(order->site_count < STEERING_PLACES ? order->site_count : STEERING_PLACES);
+    for (unsigned i = 0; i < out.count; i++)
+        out.place[i] = (uint8_t)order->place[i];
+    return out;
+}
+
 char *steering_order_text(const struct config_service *service, const struct steering_order *order, char *out,
                           size_t cap)
 {

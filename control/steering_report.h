@@ -41,6 +41,9 @@ void steering_report_carry(const struct config *from, const struct verdict_site 
 // Heartbeats are journalled once in half a period, words of other nodes when they change, all else always.
 bool steering_report_is_journalled(struct steering_report *report, const struct evidence_event *event);
 
+// What is kept of an order.
+struct steering_order steering_order_of(const struct policy_order *order);
+
 // "ams fra", "ams fra (fail-open)", "NODATA". Returns `out`.
 char *steering_order_text(const struct config_service *service, const struct steering_order *order, char *out,
                           size_t cap);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two real sites: the order of the answer follows what happens to them."""
+import json
+import os
 import signal
 import time
 
@@ -188,3 +190,23 @@ def test_the_network_between_the_sites_breaks(cluster):
         cluster.ams.host.set_link(True)
     for client in (cluster.at_ams, cluster.at_fra):
         client.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+
+
+def test_the_journal_replays_to_what_was_decided(cluster):
+    """All that happened to this cluster, from the start of the last control process on, decided once more."""
+    for web in cluster.ams.webs:
+        web.stop()
+    cluster.at_ams.wait_addresses(SERVICE, cluster.order("fra"), 5)
+    for web in cluster.ams.webs:
+        web.start()
+    cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+    time.sleep(1.2)  # the journal is written out once a second
+    node = cluster.ams.node
+    journal = os.path.join(node.folder, "control", "journal")
+    seen = json.loads(node.ctl("--json", "replay", journal, node.config))
+    now, recorded = ([change["to"] for change in seen["changes"] if change["kind"] == "order" and change["source"] == source]
+                     for source in ("now", "recorded"))
+    assert seen["unknown"] == 0 and seen["events"] > 100
+    assert now[-2:] == recorded[-2:] == ["fra", "ams fra"]
+    patient = json.loads(node.ctl("--json", "replay", journal, node.config, "--set", "sites.ams.web.fall=100"))
+    assert [c["to"] for c in patient["changes"] if c["kind"] == "order" and c["source"] == "now"][-2:] != ["fra", "ams fra"]
