@@ -16,6 +16,7 @@
 #include "control/log.h"
 #include "control/probe_setup.h"
 #include "control/ready.h"
+#include "health/prober.h"
 
 enum { TICK_MS = 100, TICKS_PER_S = 10 };
 
@@ -98,10 +99,17 @@ static void start_probes(struct daemon *d)
         log_error("probes: %s; sites are judged without them", why);
 }
 
+static void before_heartbeats(void *user)
+{
+    struct daemon *d = user;
+    if (d->prober)
+        prober_notice_stall(d->prober);
+}
+
 static int start_heartbeats(struct daemon *d)
 {
     char why[256];
-    d->heartbeats = heartbeats_start(d->loop, daemon_config(d), d->steering, d->watch, why);
+    d->heartbeats = heartbeats_start(d->loop, daemon_config(d), d->steering, d->watch, before_heartbeats, d, why);
     if (d->heartbeats)
         return 0;
     log_error("%s", why);

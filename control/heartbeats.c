@@ -2,22 +2,26 @@
 #include "control/heartbeats.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "control/file_replace.h"
+#include "control/log.h"
+
 struct heartbeats {
     struct heartbeat_link *link; // null: nothing to send or hear
     struct steering *steering;
     struct worker_watch *watch;
+    void (*before)(void *user);
+    void *user;
     uv_poll_t *poll;
     int64_t lag_ms;
     struct heartbeats_peer peer[HEARTBEAT_PEER_MAX];
     unsigned peer_count;
 };
-
-enum { WITNESS = UINT16_MAX }; // site number of messages that are no evidence of a site
 
 static bool may_send(void *user) // on the link's thread
 {
@@ -37,25 +41,14 @@ static int find_site(const struct config *config, const char *name)
 // What a node says about the sites, as evidence.
 static void pass_words(struct heartbeats *h, unsigned voice, const struct heartbeat_received *received)
 {
-    static const enum evidence_result result[] = {[VERDICT_UNKNOWN] = EVIDENCE_UNKNOWN,
-                                                  [VERDICT_UP] = EVIDENCE_UP,
-                                                  [VERDICT_DOWN] = EVIDENCE_DOWN,
-                                                  [VERDICT_DRAIN] = EVIDENCE_UNKNOWN};
     const struct config *config = steering_config(h->steering);
     for (unsigned i = 0; config->heartbeat.share_verdicts && i < received->message.site_count; i++) {
         const struct heartbeat_site *said = &received->message.site[i];
         const int site = find_site(config, said->name);
         if (site == CONFIG_NONE || said->state > VERDICT_DRAIN)
             continue;
-        const struct evidence_event word = {.at_ns = received->event.at_ns,
-                                            .kind = EVIDENCE_WORD,
-                                            .site = (uint16_t)site,
-                                            .group = (uint16_t)voice,
-                                            .result = result[said->state],
-                                            .operator_state =
-                                                said->state == VERDICT_DRAIN ? OPERATOR_DRAIN : OPERATOR_AUTO,
-                                            .load_permille = -1,
-                                            .lag_ms = -1};
+        const struct evidence_event word =
+            heartbeat_word_event(received->event.at_ns, (unsigned)site, voice, (enum verdict_state)said->state);
         steering_event(h->steering, &word);
     }
 }
@@ -65,17 +58,14 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct heartbeats *h = poll->data;
     struct heartbeat_received received;
     (void)events;
+    h->before(h->user);
     for (unsigned i = 0; status == 0 && i < HEARTBEAT_QUEUE_CAP && heartbeat_link_next(h->link, &received); i++) {
-        for (unsigned k = 0; k < h->peer_count; k++) {
-            struct heartbeats_peer *p = &h->peer[k];
-            if (strcmp(p->name, received.message.node) != 0)
-                continue;
-            p->heard_ns = received.event.at_ns;
-            p->messages++;
-            p->last = received.message;
-            pass_words(h, k, &received);
-        }
-        if (received.event.site != WITNESS)
+        struct heartbeats_peer *p = &h->peer[received.sender];
+        p->heard_ns = received.event.at_ns;
+        p->messages++;
+        p->last = received.message;
+        pass_words(h, received.sender, &received);
+        if (received.event.site != HEARTBEAT_NO_SITE)
             steering_event(h->steering, &received.event);
     }
 }
@@ -105,12 +95,38 @@ static void add_peer(struct heartbeats *h, struct heartbeat_link_config *link, c
     struct heartbeat_peer *p = &link->peer[link->peer_count++];
     snprintf(p->name, sizeof p->name, "%s", from->name);
     p->address_len = set_address(&p->address, &from->address);
-    p->site = site_at == CONFIG_NONE ? WITNESS : (uint16_t)site_at;
+    p->site = site_at == CONFIG_NONE ? HEARTBEAT_NO_SITE : (uint16_t)site_at;
     p->node = (uint16_t)node_at;
     struct heartbeats_peer *shown = &h->peer[h->peer_count++];
     snprintf(shown->name, sizeof shown->name, "%s", from->name);
     shown->site_at = site_at;
     shown->node_at = node_at;
+}
+
+// Greater than any before, also when the wall clock went back: peers refuse an older one as a replay.
+static uint64_t next_incarnation(const struct config *config)
+{
+    char path[PATH_MAX];
+    unsigned long long last = 0;
+    struct file_replace replace;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t incarnation = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    snprintf(path, sizeof path, "%s/incarnation", config->control.state_dir);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%llu", &last) == 1 && last >= incarnation)
+        incarnation = last + 1;
+    if (file)
+        fclose(file);
+    int rc = file_replace_open(&replace, path);
+    if (rc == 0) {
+        fprintf(replace.file, "%llu\n", (unsigned long long)incarnation);
+        rc = file_replace_commit(&replace);
+    }
+    if (rc)
+        log_warning("heartbeats: cannot save %s: %s; after a clock that goes back peers may not hear this node", path,
+                    strerror(-rc));
+    return incarnation;
 }
 
 static void set_link(struct heartbeats *h, struct heartbeat_link_config *link, const struct config *config)
@@ -120,6 +136,7 @@ static void set_link(struct heartbeats *h, struct heartbeat_link_config *link, c
     link->listen_len = set_address(&link->listen, &from->listen);
     memcpy(link->key, from->key, sizeof link->key);
     link->key_count = from->key_count;
+    link->incarnation = next_incarnation(config);
     link->interval_ns = from->interval_ns;
     link->clock_tolerance_ns = from->clock_tolerance_ns;
     link->may_send = may_send;
@@ -162,7 +179,7 @@ static int start_link(struct heartbeats *h, uv_loop_t *loop, const struct config
 }
 
 struct heartbeats *heartbeats_start(uv_loop_t *loop, const struct config *config, struct steering *steering,
-                                    struct worker_watch *watch, char why[256])
+                                    struct worker_watch *watch, void (*before)(void *user), void *user, char why[256])
 {
     struct heartbeats *h = calloc(1, sizeof *h);
     snprintf(why, 256, "heartbeats: no memory");
@@ -170,6 +187,8 @@ struct heartbeats *heartbeats_start(uv_loop_t *loop, const struct config *config
         return NULL;
     h->steering = steering;
     h->watch = watch;
+    h->before = before;
+    h->user = user;
     h->lag_ms = -1;
     if (start_link(h, loop, config, why) == 0) {
         heartbeats_update(h);
@@ -218,37 +237,6 @@ bool heartbeats_differ(const struct config *a, const struct config *b)
     return differ;
 }
 
-// What this node may say about a site to others: what it knows by itself. What it only heard from them it keeps to
-// itself, or two nodes would go on believing each other. Of its own site it also says what its operator said.
-static enum verdict_state own_word(const struct config *config, unsigned site, const struct verdict_site *v)
-{
-    switch (v->reason) {
-    case VERDICT_REASON_OPERATOR:
-        if (config->node.site_at != (int)site)
-            return VERDICT_UNKNOWN;
-        return v->state == VERDICT_UP ? VERDICT_UP : VERDICT_DRAIN; // down by hand is no evidence: it is a wish
-    case VERDICT_REASON_PEER_DRAIN:
-    case VERDICT_REASON_PEER_WORD:
-    case VERDICT_REASON_WITNESSED:
-    case VERDICT_REASON_EVIDENCE_OLD:
-    case VERDICT_REASON_EVIDENCE_MISSING:
-    case VERDICT_REASON_NO_EVIDENCE_ASKED:
-        return VERDICT_UNKNOWN;
-    case VERDICT_REASON_STARTING:
-    case VERDICT_REASON_GOOD:
-    case VERDICT_REASON_GROUP_DOWN:
-    case VERDICT_REASON_PAGE_DOWN:
-    case VERDICT_REASON_BALANCER_DOWN:
-    case VERDICT_REASON_HEARTBEAT_LOST:
-    case VERDICT_REASON_BALANCER_SILENT:
-    case VERDICT_REASON_FAIL_BACK_DELAY:
-    case VERDICT_REASON_FAIL_BACK_MANUAL:
-    case VERDICT_REASON_COUNT:
-        break;
-    }
-    return v->state;
-}
-
 void heartbeats_update(struct heartbeats *h)
 {
     if (!h || !h->link)
@@ -262,7 +250,7 @@ void heartbeats_update(struct heartbeats *h)
     }
     for (unsigned i = 0; config->heartbeat.share_verdicts && i < config->site_count && i < HEARTBEAT_SITE_MAX; i++) {
         snprintf(m.site[i].name, sizeof m.site[i].name, "%s", config->sites[i].name);
-        m.site[i].state = (uint8_t)own_word(config, i, steering_site(h->steering, i));
+        m.site[i].state = (uint8_t)heartbeat_word(steering_site(h->steering, i), config->node.site_at == (int)i);
         m.site_count++;
     }
     heartbeat_link_set_message(h->link, &m);

@@ -24,10 +24,11 @@ struct heartbeats_peer {
 
 struct heartbeats;
 
-// Null with the reason in `why` when the address cannot be bound or memory is short. A configuration without keys or
-// peers gives a quiet instance. `steering` and `watch` are borrowed.
+// `before` is called before received messages are passed on. Null with the reason in `why` when the address cannot be
+// bound or memory is short. A configuration without keys or peers gives a quiet instance. `steering` and `watch` are
+// borrowed.
 struct heartbeats *heartbeats_start(uv_loop_t *loop, const struct config *config, struct steering *steering,
-                                    struct worker_watch *watch, char why[256]);
+                                    struct worker_watch *watch, void (*before)(void *user), void *user, char why[256]);
 
 // Stops the thread; memory is freed by the loop later. Null is legal.
 void heartbeats_close(struct heartbeats *heartbeats);

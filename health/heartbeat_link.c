@@ -18,9 +18,9 @@ struct heartbeat_link {
     struct heartbeat_link_config config;
     pthread_t thread;
     int socket_fd, timer_fd, event_fd, stop_fd;
-    uint64_t incarnation, sequence;
-    struct heartbeat_window window[HEARTBEAT_PEER_MAX]; // link thread only
-    pthread_mutex_t lock;                               // guards what stands below; held for copies only
+    uint64_t sequence;
+    struct heartbeat_receiver receiver; // link thread only
+    pthread_mutex_t lock;               // guards what stands below; held for copies only
     struct heartbeat_message message;
     struct heartbeat_received queue[HEARTBEAT_QUEUE_CAP];
     unsigned queue_head, queue_count;
@@ -47,7 +47,7 @@ static void send_all(struct heartbeat_link *link)
     struct heartbeat_message message = link->message;
     pthread_mutex_unlock(&link->lock);
     memcpy(message.node, link->config.node, sizeof message.node);
-    message.incarnation = link->incarnation;
+    message.incarnation = link->config.incarnation;
     message.sequence = ++link->sequence;
     message.wall_us = clock_ns(CLOCK_REALTIME) / 1000;
     const int len = heartbeat_encode(datagram, &message, link->config.key[0]);
@@ -66,36 +66,6 @@ static void send_all(struct heartbeat_link *link)
     pthread_mutex_unlock(&link->lock);
 }
 
-static enum heartbeat_verdict examine(struct heartbeat_link *link, struct heartbeat_received *r, const uint8_t *data,
-                                      size_t len)
-{
-    struct heartbeat_message *m = &r->message;
-    const enum heartbeat_verdict verdict = heartbeat_decode(m, data, len, link->config.key, link->config.key_count);
-    if (verdict != HEARTBEAT_GOOD)
-        return verdict;
-    unsigned peer = 0;
-    while (peer < link->config.peer_count && strcmp(link->config.peer[peer].name, m->node) != 0)
-        peer++;
-    if (peer == link->config.peer_count)
-        return HEARTBEAT_UNKNOWN_NODE;
-    const uint64_t wall_us = clock_ns(CLOCK_REALTIME) / 1000;
-    const uint64_t difference_us = wall_us > m->wall_us ? wall_us - m->wall_us : m->wall_us - wall_us;
-    if (link->config.clock_tolerance_ns && difference_us > link->config.clock_tolerance_ns / 1000)
-        return HEARTBEAT_WRONG_TIME;
-    if (!heartbeat_window_accept(&link->window[peer], m->incarnation, m->sequence))
-        return HEARTBEAT_REPLAYED;
-    r->event = (struct evidence_event){.at_ns = clock_ns(CLOCK_MONOTONIC),
-                                       .kind = EVIDENCE_HEARTBEAT,
-                                       .site = link->config.peer[peer].site,
-                                       .group = link->config.peer[peer].node,
-                                       .result = EVIDENCE_UP,
-                                       .reason = EVIDENCE_REASON_OK,
-                                       .response_ns = (uint64_t)m->response_us * 1000,
-                                       .load_permille = m->load_permille,
-                                       .lag_ms = m->lag_ms};
-    return HEARTBEAT_GOOD;
-}
-
 static void receive_some(struct heartbeat_link *link)
 {
     uint8_t data[HEARTBEAT_MAX_LEN + 1];
@@ -104,7 +74,8 @@ static void receive_some(struct heartbeat_link *link)
         const ssize_t len = recv(link->socket_fd, data, sizeof data, MSG_DONTWAIT);
         if (len < 0)
             return;
-        const enum heartbeat_verdict verdict = examine(link, &received, data, (size_t)len);
+        const enum heartbeat_verdict verdict = heartbeat_receive(
+            &link->receiver, data, (size_t)len, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME) / 1000, &received);
         bool is_queued = false;
         pthread_mutex_lock(&link->lock);
         link->stats.received[verdict]++;
@@ -170,8 +141,24 @@ static void close_all(struct heartbeat_link *link)
         if (fds[i] >= 0)
             close(fds[i]);
     sodium_memzero(link->config.key, sizeof link->config.key);
+    sodium_memzero(link->receiver.key, sizeof link->receiver.key);
     pthread_mutex_destroy(&link->lock);
     free(link);
+}
+
+static void set_receiver(struct heartbeat_link *link)
+{
+    const struct heartbeat_link_config *config = &link->config;
+    struct heartbeat_receiver *r = &link->receiver;
+    memcpy(r->key, config->key, sizeof r->key);
+    r->key_count = config->key_count;
+    r->clock_tolerance_ns = config->clock_tolerance_ns;
+    r->sender_count = config->peer_count;
+    for (unsigned i = 0; i < config->peer_count; i++) {
+        memcpy(r->sender[i].name, config->peer[i].name, sizeof r->sender[i].name);
+        r->sender[i].site = config->peer[i].site;
+        r->sender[i].node = config->peer[i].node;
+    }
 }
 
 struct heartbeat_link *heartbeat_link_start(const struct heartbeat_link_config *config)
@@ -182,7 +169,7 @@ struct heartbeat_link *heartbeat_link_start(const struct heartbeat_link_config *
         return NULL;
     }
     link->config = *config;
-    link->incarnation = clock_ns(CLOCK_REALTIME) / 1000;
+    set_receiver(link);
     link->message.load_permille = -1;
     link->message.lag_ms = -1;
     pthread_mutex_init(&link->lock, NULL);

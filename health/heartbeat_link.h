@@ -11,19 +11,19 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "health/heartbeat_codec.h"
+#include "health/heartbeat_receive.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { HEARTBEAT_PEER_MAX = 64, HEARTBEAT_QUEUE_CAP = 1024 };
+enum { HEARTBEAT_QUEUE_CAP = 1024 };
 
 struct heartbeat_peer {
     char name[HEARTBEAT_NAME_CAP];
     struct sockaddr_storage address; // where our messages go
     socklen_t address_len;
-    uint16_t site, node; // indices for the events
+    uint16_t site, node; // indices for the events; HEARTBEAT_NO_SITE for a witness
 };
 
 struct heartbeat_link_config {
@@ -32,6 +32,7 @@ struct heartbeat_link_config {
     socklen_t listen_len;
     uint8_t key[2][HEARTBEAT_KEY_LEN]; // [0] sends and receives, [1] only receives
     unsigned key_count;
+    uint64_t incarnation; // greater than any that this node had before
     uint64_t interval_ns;
     uint64_t clock_tolerance_ns;
     struct heartbeat_peer peer[HEARTBEAT_PEER_MAX];
@@ -40,11 +41,6 @@ struct heartbeat_link_config {
     // progress. Must not block. Null: always send.
     bool (*may_send)(void *user);
     void *user;
-};
-
-struct heartbeat_received {
-    struct evidence_event event;
-    struct heartbeat_message message;
 };
 
 struct heartbeat_link_stats {

@@ -82,6 +82,11 @@ static void notice_stall(struct prober *p)
     p->emit(p->user, &event);
 }
 
+void prober_notice_stall(struct prober *p)
+{
+    notice_stall(p);
+}
+
 static void on_turn(uv_timer_t *timer)
 {
     notice_stall(timer->data);

@@ -48,6 +48,10 @@ void prober_start(struct prober *prober);
 // null) is called.
 void prober_stop(struct prober *prober, void (*stopped)(void *user), void *user);
 
+// Says now, by EVIDENCE_STALL, if the loop was late. To be called before evidence from elsewhere is passed on: what
+// waited in sockets while this process was not running comes before its timers do.
+void prober_notice_stall(struct prober *prober);
+
 void prober_stats(const struct prober *prober, struct prober_stats *stats);
 
 #ifdef __cplusplus

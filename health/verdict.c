@@ -149,6 +149,7 @@ static void keep_state(struct site *s, const struct site *old)
     s->load_permille = old->load_permille;
     s->lag_ms = old->lag_ms;
     s->peer_response_ns = old->peer_response_ns;
+    s->seen_ns = old->seen_ns;
     if (s->config.node_count == old->config.node_count)
         memcpy(s->node, old->node, sizeof s->node);
     for (unsigned i = 0; i < s->config.group_count; i++)
@@ -232,6 +233,17 @@ static void take_figures(struct site *s, const struct evidence_event *e)
         s->peer_response_ns = e->response_ns;
 }
 
+static bool waits_for_heartbeats(const struct site *s)
+{
+    return !s->config.is_self && s->config.node_count > 0 && s->config.peer_rule == VERDICT_PEER_REQUIRED;
+}
+
+static void note_seen(struct site *s, const struct evidence_event *e)
+{
+    if (waits_for_heartbeats(s) == (e->kind == EVIDENCE_HEARTBEAT) && e->at_ns > s->seen_ns)
+        s->seen_ns = e->at_ns;
+}
+
 static bool take_probe(struct site *s, const struct evidence_event *e)
 {
     if (e->group >= s->config.group_count || e->member >= s->group[e->group].config.member_count)
@@ -264,11 +276,13 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
 {
     if (e->kind == EVIDENCE_STALL) {
         forgive(engine, e->duration_ns);
+        engine->stall_ns = e->at_ns;
         return true;
     }
     if (e->site >= engine->site_count)
         return false;
     struct site *s = &engine->site[e->site];
+    note_seen(s, e);
     switch (e->kind) {
     case EVIDENCE_PROBE:
         return take_probe(s, e);

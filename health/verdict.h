@@ -90,6 +90,7 @@ struct verdict_site {
     enum verdict_reason reason;
     enum evidence_reason evidence; // of the member or balancer that decided; EVIDENCE_REASON_NONE otherwise
     uint16_t group, member;        // which one
+    bool is_confirmed;             // the site was seen or heard since this process was last late: fit to be told others
     bool is_in_doubt;              // something failed that does not decide yet: lower the TTL
     uint64_t since_ns;             // of the present state
     int32_t load_permille;         // latest, -1: not known

@@ -29,14 +29,22 @@ static uint8_t worse(uint8_t a, uint8_t b)
     return order[i];
 }
 
+// For a site that is down a belief counts as good only while the last result was: it does not come back in the middle
+// of failing again.
+static enum evidence_result belief_for(const struct belief *b, uint64_t max_age_ns, bool is_down, uint64_t now_ns)
+{
+    const enum evidence_result belief = belief_at(b, max_age_ns, now_ns);
+    return is_down && belief == EVIDENCE_UP && b->reason != EVIDENCE_REASON_OK ? EVIDENCE_DOWN : belief;
+}
+
 // What the beliefs of a group's members add up to; `j` learns which member decided.
-static uint8_t group_cell(const struct group *g, uint64_t now_ns, struct judgement *j)
+static uint8_t group_cell(const struct group *g, bool is_down, uint64_t now_ns, struct judgement *j)
 {
     unsigned good = 0, unknown = 0;
     bool has_evidence = false;
     for (unsigned i = 0; i < g->config.member_count; i++) {
         const struct belief *m = &g->member[i];
-        const enum evidence_result belief = belief_at(m, g->config.max_age_ns, now_ns);
+        const enum evidence_result belief = belief_for(m, g->config.max_age_ns, is_down, now_ns);
         good += belief == EVIDENCE_UP;
         unknown += belief == EVIDENCE_UNKNOWN;
         has_evidence |= m->last_ns != 0;
@@ -54,15 +62,17 @@ static uint8_t group_cell(const struct group *g, uint64_t now_ns, struct judgeme
 }
 
 // All required groups of a view of one sort.
-static uint8_t groups_cell(const struct site *s, uint64_t mask, bool is_page, uint64_t now_ns, struct judgement *j)
+static uint8_t groups_cell(const struct site *s, const struct view *view, bool is_page, uint64_t now_ns,
+                           struct judgement *j)
 {
+    const bool is_down = view->verdict.state == VERDICT_DOWN;
     uint8_t all = CELL_NONE;
     for (unsigned i = 0; i < s->config.group_count; i++) {
         const struct group *g = &s->group[i];
-        if (!g->config.is_required || g->config.is_page != is_page || !(mask >> i & 1))
+        if (!g->config.is_required || g->config.is_page != is_page || !(view->config.mask >> i & 1))
             continue;
         struct judgement one = {.group = (uint16_t)i};
-        const uint8_t cell = group_cell(g, now_ns, &one);
+        const uint8_t cell = group_cell(g, is_down, now_ns, &one);
         j->is_in_doubt |= one.is_in_doubt;
         if (cell != CELL_GOOD && worse(all, cell) == cell && all != cell) {
             j->group = one.group;
@@ -74,9 +84,10 @@ static uint8_t groups_cell(const struct site *s, uint64_t mask, bool is_page, ui
     return all;
 }
 
-static uint8_t balancer_cell(const struct verdict_engine *engine, const struct balancer *b, uint64_t now_ns)
+static uint8_t balancer_cell(const struct verdict_engine *engine, const struct balancer *b, bool is_down,
+                             uint64_t now_ns)
 {
-    switch (belief_at(&b->belief, b->config.max_age_ns, now_ns)) {
+    switch (belief_for(&b->belief, b->config.max_age_ns, is_down, now_ns)) {
     case EVIDENCE_UP:
         return CELL_GOOD;
     case EVIDENCE_DOWN:
@@ -88,13 +99,14 @@ static uint8_t balancer_cell(const struct verdict_engine *engine, const struct b
 }
 
 // An alternative vouches or is silent; without groups it is all there is, and votes.
-static uint8_t balancers_cell(const struct verdict_engine *engine, const struct site *s, bool has_groups,
-                              uint64_t now_ns, struct judgement *j)
+static uint8_t balancers_cell(const struct verdict_engine *engine, const struct site *s, const struct view *view,
+                              bool has_groups, uint64_t now_ns, struct judgement *j)
 {
+    const bool is_down = view->verdict.state == VERDICT_DOWN;
     uint8_t all = CELL_NONE;
     for (unsigned i = 0; i < s->config.balancer_count; i++) {
         const struct balancer *b = &s->balancer[i];
-        uint8_t cell = balancer_cell(engine, b, now_ns);
+        uint8_t cell = balancer_cell(engine, b, is_down, now_ns);
         if (b->config.role == VERDICT_BALANCER_LOAD_ONLY)
             continue;
         if (b->config.role == VERDICT_BALANCER_ALTERNATIVE && has_groups)
@@ -172,10 +184,10 @@ static void gather(const struct verdict_engine *engine, unsigned number, struct 
     uint8_t *in = view->inputs.column;
     struct judgement page = {0}, balancer = {0};
     in[VERDICT_OPERATOR] = operator_cell(s);
-    in[VERDICT_SERVERS] = groups_cell(s, view->config.mask, false, now_ns, j);
-    in[VERDICT_PAGE] = groups_cell(s, view->config.mask, true, now_ns, &page);
+    in[VERDICT_SERVERS] = groups_cell(s, view, false, now_ns, j);
+    in[VERDICT_PAGE] = groups_cell(s, view, true, now_ns, &page);
     const bool has_groups = in[VERDICT_SERVERS] != CELL_NONE || in[VERDICT_PAGE] != CELL_NONE;
-    in[VERDICT_BALANCER] = balancers_cell(engine, s, has_groups, now_ns, &balancer);
+    in[VERDICT_BALANCER] = balancers_cell(engine, s, view, has_groups, now_ns, &balancer);
     in[VERDICT_OWN_NODE] = word_cell(engine, number, true, now_ns);
     in[VERDICT_THIRD_PARTY] = word_cell(engine, number, false, now_ns);
     in[VERDICT_HEARTBEAT] = heartbeat_cell(engine, s, view, in[VERDICT_THIRD_PARTY], now_ns, j);
@@ -298,6 +310,7 @@ static bool judge_view(const struct verdict_engine *engine, unsigned number, str
     v->group = j.group;
     v->member = j.member;
     v->is_in_doubt = j.is_in_doubt;
+    v->is_confirmed = engine->stall_ns == 0 || s->seen_ns > engine->stall_ns;
     set_figures(s, view, v);
     return is_changed;
 }

@@ -42,6 +42,7 @@ struct site {
     int64_t lag_ms;
     uint64_t peer_response_ns; // the site's own figure
     uint64_t heartbeat_age_ns;
+    uint64_t seen_ns; // when evidence last came: of heartbeats where they are asked for, else of probes and balancers
 };
 
 struct verdict_engine {
@@ -49,6 +50,7 @@ struct verdict_engine {
     unsigned site_count;
     struct heartbeat_rule heartbeat;
     uint64_t start_ns, start_wait_ns;
+    uint64_t stall_ns; // end of this process's last lateness; 0: none
     int16_t voice_site[VERDICT_VOICE_MAX];
     unsigned voice_count;
 };
