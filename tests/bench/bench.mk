@@ -8,3 +8,6 @@ bench-answer: deps $(OBJ)/tests/bench/bench_answer ## ns and instructions per an
 $(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(call objs,$(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
+bench-failover: deps all ## from a fault to the changed answer, six faults, TRIALS (200) of each
+	@scripts/bench-failover --trials $(or $(TRIALS),200)
+.PHONY: bench-failover
