@@ -54,7 +54,9 @@ static json_t *alarms_json(struct daemon *d)
             json_array_append_new(alarms, json_sprintf("service %s: no site is available", config->services[i].name));
     }
     if (d->load.zones_failed)
-        json_array_append_new(alarms, json_sprintf("%u zones have errors and are not served", d->load.zones_failed));
+        json_array_append_new(alarms,
+                              json_sprintf("%u zones have errors; %u of them are served from their last good version",
+                                           d->load.zones_failed, d->load.zones_kept));
     if (d->load.services_failed)
         json_array_append_new(alarms, json_sprintf("%u services have no zone to live in", d->load.services_failed));
     if (d->load.errors.error_count)

@@ -36,7 +36,7 @@ int ctl_check(int argc, char **argv, const struct options *o)
         return finish(&errors, NULL, CTL_USAGE);
     }
     struct zone_build_result zones;
-    const int rc = zone_build(config, 1, 0, &errors, &zones);
+    const int rc = zone_build(config, NULL, 1, 0, &errors, &zones);
     free(zones.image);
     if (rc < 0 && errors.error_count == 0)
         fprintf(stderr, "signpostctl: the zone image cannot be built: %s\n", strerror(-rc));

@@ -131,9 +131,10 @@ static void note_load(struct daemon *d, const struct reload *r)
     d->load.took_ns = r->took_ns;
     d->load.zones_loaded = r->zone.zones_loaded;
     d->load.zones_failed = r->zone.zones_failed;
+    d->load.zones_kept = r->zone.zones_kept;
     d->load.services_failed = r->zone.services_failed;
-    log_notice("zones: %u loaded, %u with errors, in %.3f s", r->zone.zones_loaded, r->zone.zones_failed,
-               (double)r->took_ns / 1e9);
+    log_notice("zones: %u loaded, %u with errors (%u of them served from the last good version), in %.3f s",
+               r->zone.zones_loaded, r->zone.zones_failed, r->zone.zones_kept, (double)r->took_ns / 1e9);
 }
 
 static bool endpoints_differ(const struct config_endpoint *a, const struct config_endpoint *b)

@@ -24,10 +24,10 @@ struct prober;
 
 // What the last finished load of configuration and zones came to.
 struct daemon_load {
-    uint64_t wall_us, took_ns; // of the last that was applied
-    unsigned zones_loaded, zones_failed, services_failed;
-    uint64_t applied, refused;   // reloads since the start
-    struct config_errors errors; // of the last one, applied or not
+    uint64_t wall_us, took_ns;                                        // of the last that was applied
+    unsigned zones_loaded, zones_failed, zones_kept, services_failed; // kept: of the failed, the last good version
+    uint64_t applied, refused;                                        // reloads since the start
+    struct config_errors errors;                                      // of the last one, applied or not
 };
 
 struct daemon {

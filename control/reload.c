@@ -2,6 +2,8 @@
 #include "control/reload.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +24,14 @@ static int load(struct reload *r)
     return -ENOMEM;
 }
 
+static int build_zones(struct reload *r, uint64_t wall_us)
+{
+    char folder[PATH_MAX];
+    const struct config *config = r->shared->config;
+    snprintf(folder, sizeof folder, "%s/zones", config->control.state_dir);
+    return zone_build(config, folder, r->generation, wall_us, &r->errors, &r->zone);
+}
+
 static void on_work(uv_work_t *work)
 {
     struct reload *r = work->data;
@@ -31,7 +41,7 @@ static void on_work(uv_work_t *work)
     const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
     r->rc = r->shared ? 0 : load(r);
     if (r->rc == 0)
-        r->rc = zone_build(r->shared->config, r->generation, wall_us, &r->errors, &r->zone);
+        r->rc = build_zones(r, wall_us);
     if (r->rc == 0) {
         r->fd = image_memfd_make(r->zone.image, r->zone.len);
         r->rc = r->fd < 0 ? r->fd : 0;

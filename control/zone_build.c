@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/order_build.h"
 #include "control/regions.h"
+#include "control/zone_cache.h"
 #include "control/zone_load.h"
 
 enum { STALE_MAX_S = 65535 };
@@ -60,15 +62,10 @@ static int add_regions(const struct config *config, struct zone_builder *builder
     return rc;
 }
 
-static void add_zones(const struct config *config, struct zone_load *load, struct zone_build_result *result)
+static void add_zones(const struct config *config, struct zone_load *load, int *number)
 {
-    for (unsigned i = 0; i < config->zone_count; i++) {
-        const struct config_zone *zone = &config->zones[i];
-        if (zone_load_file(load, zone->name, zone->file, config->zone_dir) < 0)
-            result->zones_failed++;
-        else
-            result->zones_loaded++;
-    }
+    for (unsigned i = 0; i < config->zone_count; i++)
+        number[i] = zone_load_file(load, config->zones[i].name, config->zones[i].file, config->zone_dir);
 }
 
 // Origin of image service `number`, for messages.
@@ -105,31 +102,134 @@ static int add_services(const struct config *config, struct zone_builder *builde
     return 0;
 }
 
-int zone_build(const struct config *config, uint64_t generation, uint64_t built_at_us, struct config_errors *errors,
-               struct zone_build_result *result)
+static void prepare(const struct config *config, struct zone_load *load)
 {
-    memset(result, 0, sizeof *result);
-    struct zone_load *load = zone_load_new(errors, &zone_load_limits_default);
-    if (!load)
-        return -ENOMEM;
-    struct zone_builder *builder = zone_load_builder(load);
     struct zone_settings settings;
     zone_build_settings(config, &settings);
-    zone_builder_set_settings(builder, &settings);
-    int rc = add_regions(config, builder, errors);
-    if (rc == 0) {
-        add_zones(config, load, result);
-        rc = add_services(config, builder, errors, result);
+    zone_builder_set_settings(zone_load_builder(load), &settings);
+}
+
+// All zones from their files. number[i] < 0 afterwards: zone i has errors. The loader, or null: out of memory.
+static struct zone_load *load_files(const struct config *config, const char *cache_folder, struct config_errors *errors,
+                                    struct zone_build_result *result, int *number, int *rc)
+{
+    struct zone_load *load = zone_load_new(errors, &zone_load_limits_default);
+    *rc = load ? 0 : -ENOMEM;
+    if (!load)
+        return NULL;
+    if (cache_folder)
+        zone_load_set_cache(load, cache_folder);
+    prepare(config, load);
+    *rc = add_regions(config, zone_load_builder(load), errors);
+    if (*rc == 0) {
+        add_zones(config, load, number);
+        *rc = add_services(config, zone_load_builder(load), errors, result);
     }
-    const int dropped = rc == 0 ? zone_load_check(load) : 0;
-    if (dropped > 0) {
-        result->zones_failed += (unsigned)dropped;
-        result->zones_loaded -= (unsigned)dropped;
+    const int dropped = *rc == 0 ? zone_load_check(load) : 0;
+    *rc = dropped < 0 ? dropped : *rc;
+    for (unsigned i = 0; i < config->zone_count; i++)
+        if (number[i] >= 0 && zone_load_is_dropped(load, (unsigned)number[i]))
+            number[i] = -EINVAL;
+    return load;
+}
+
+static void say_kept(const struct config *config, unsigned zone, int rc, uint64_t saved_s, struct config_errors *errors)
+{
+    char text[64];
+    const time_t at = (time_t)saved_s;
+    struct tm parts;
+    const struct config_zone *z = &config->zones[zone];
+    if (rc < 0) {
+        config_errors_add(errors, CONFIG_WARNING, z->file, 0, z->name, NULL,
+                          rc == -ENOENT ? "there is no last good version of the zone: it is not served"
+                                        : "the last good version of the zone cannot be read: it is not served");
+        return;
     }
-    rc = dropped < 0 ? dropped : rc;
+    gmtime_r(&at, &parts);
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+    config_errors_add(errors, CONFIG_WARNING, z->file, 0, z->name, NULL,
+                      "the last good version of the zone, of %s, stays in service", text);
+}
+
+// Once more, with the last good versions of the zones that failed. What is wrong was said the first time. Null when
+// there is nothing to gain, or no memory.
+static struct zone_load *load_kept(const struct config *config, const char *cache_folder, const int *number,
+                                   struct config_errors *errors, struct config_errors *silent,
+                                   struct zone_build_result *result)
+{
+    struct zone_load *load = zone_load_new(silent, &zone_load_limits_default);
+    struct zone_build_result again = {0};
+    int rc = load ? 0 : -ENOMEM;
+    if (load) {
+        prepare(config, load);
+        rc = add_regions(config, zone_load_builder(load), silent);
+    }
+    for (unsigned i = 0; rc == 0 && i < config->zone_count; i++) {
+        const struct config_zone *z = &config->zones[i];
+        uint64_t saved_s = 0;
+        const int at = number[i] >= 0 ? zone_load_file(load, z->name, z->file, config->zone_dir)
+                                      : zone_load_cached(load, z->name, cache_folder, &saved_s);
+        if (number[i] >= 0)
+            continue;
+        again.zones_kept += at >= 0;
+        say_kept(config, i, at, saved_s, errors);
+    }
     if (rc == 0)
-        rc = zone_builder_finish(builder, generation, order_pairing_id(config), built_at_us, &result->image,
-                                 &result->len);
+        rc = add_services(config, zone_load_builder(load), silent, &again);
+    if (rc == 0 && zone_load_check(load) >= 0 && again.zones_kept > 0) {
+        result->zones_kept = again.zones_kept;
+        result->services_failed = again.services_failed;
+    } else {
+        zone_load_free(load);
+        load = NULL;
+    }
+    return load;
+}
+
+static unsigned count_failed(const struct config *config, const int *number)
+{
+    unsigned failed = 0;
+    for (unsigned i = 0; i < config->zone_count; i++)
+        failed += number[i] < 0;
+    return failed;
+}
+
+static void sweep(const struct config *config, const char *cache_folder)
+{
+    const char **apex = calloc(config->zone_count + 1, sizeof *apex);
+    for (unsigned i = 0; apex && i < config->zone_count; i++)
+        apex[i] = config->zones[i].name;
+    if (apex)
+        zone_cache_sweep(cache_folder, apex, config->zone_count);
+    free(apex);
+}
+
+int zone_build(const struct config *config, const char *cache_folder, uint64_t generation, uint64_t built_at_us,
+               struct config_errors *errors, struct zone_build_result *result)
+{
+    int rc;
+    struct config_errors silent = {0};
+    memset(result, 0, sizeof *result);
+    int *number = calloc(config->zone_count + 1, sizeof *number);
+    if (!number)
+        return -ENOMEM;
+    struct zone_load *load = load_files(config, cache_folder, errors, result, number, &rc);
+    result->zones_failed = count_failed(config, number);
+    result->zones_loaded = config->zone_count - result->zones_failed;
+    if (rc == 0 && result->zones_failed && cache_folder) {
+        struct zone_load *kept = load_kept(config, cache_folder, number, errors, &silent, result);
+        if (kept) {
+            zone_load_free(load);
+            load = kept;
+        }
+    }
+    if (rc == 0)
+        rc = zone_builder_finish(zone_load_builder(load), generation, order_pairing_id(config), built_at_us,
+                                 &result->image, &result->len);
+    if (rc == 0 && cache_folder)
+        sweep(config, cache_folder);
     zone_load_free(load);
+    config_errors_fini(&silent);
+    free(number);
     return rc;
 }

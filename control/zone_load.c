@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/zone_cache.h"
 #include "control/zone_load_lex.h"
 #include "control/zone_load_rdata.h"
 
@@ -33,6 +34,7 @@ struct loaded_zone {
     unsigned file; // of its master file
     unsigned warnings;
     bool is_dropped;
+    struct zone_cache_writer *cache; // null: none
 };
 
 struct zone_load {
@@ -44,6 +46,7 @@ struct zone_load {
     const char *source;           // null: not reading
     char **file;                  // names, numbered from 0
     unsigned file_count;
+    const char *cache_folder; // null: none
     struct loaded_zone *zone; // by the builder's number
     unsigned zone_count;
 };
@@ -110,6 +113,8 @@ void zone_load_free(struct zone_load *load)
     for (unsigned i = 0; i < load->file_count; i++)
         free(load->file[i]);
     free(load->file);
+    for (unsigned i = 0; i < load->zone_count; i++)
+        zone_cache_discard(load->zone[i].cache);
     free(load->zone);
     free(load);
 }
@@ -436,6 +441,9 @@ static int do_record(struct reading *r, const struct zone_lex_entry *e)
     }
     const uint64_t place = pack_place(r->source[r->depth - 1].file, e->line);
     rc = zone_builder_add_record(r->load->builder, r->zone, r->context.owner, h.type, ttl, rdata, len, place);
+    if (rc == 0 && r->load->zone[r->zone].cache)
+        zone_cache_put(r->load->zone[r->zone].cache, r->context.owner,
+                       (size_t)name_check(r->context.owner, NAME_MAX_LEN, NULL), h.type, ttl, rdata, len);
     if (rc == -EINVAL) { // the builder has reported it
         r->errors++;
         rc = 0;
@@ -509,6 +517,24 @@ static int add_zone(struct zone_load *load, const char *apex, const char *name, 
     return zone;
 }
 
+static void drop_zone(struct zone_load *load, unsigned zone)
+{
+    zone_builder_drop_zone(load->builder, zone);
+    load->zone[zone].is_dropped = true;
+    zone_cache_discard(load->zone[zone].cache);
+    load->zone[zone].cache = NULL;
+}
+
+static void begin_cache(struct zone_load *load, int zone, const char *apex, const char *name)
+{
+    if (!load->cache_folder)
+        return;
+    load->zone[zone].cache = zone_cache_begin(load->cache_folder, apex);
+    if (!load->zone[zone].cache)
+        config_errors_add(load->errors, CONFIG_WARNING, name, 0, apex, NULL,
+                          "%s: %s; there will be no last good version", load->cache_folder, strerror(errno));
+}
+
 // Takes over `text`.
 static int load_zone(struct zone_load *load, const char *apex, const char *name, char *text, size_t len,
                      const char *zone_dir)
@@ -523,14 +549,14 @@ static int load_zone(struct zone_load *load, const char *apex, const char *name,
     r->load = load;
     r->zone = (unsigned)zone;
     r->zone_dir = zone_dir;
+    begin_cache(load, zone, apex, name);
     int rc = push_source(r, name, text, len);
     if (rc)
         free(text);
     else
         rc = read_sources(r);
     if (rc || r->errors) {
-        zone_builder_drop_zone(load->builder, r->zone);
-        load->zone[zone].is_dropped = true;
+        drop_zone(load, r->zone);
         zone = rc ? rc : -EINVAL;
     }
     free(r);
@@ -564,17 +590,69 @@ int zone_load_text(struct zone_load *load, const char *apex, const char *name, c
     return load_zone(load, apex, name, copy, len, NULL);
 }
 
+static void commit_caches(struct zone_load *load)
+{
+    for (unsigned i = 0; i < load->zone_count; i++) {
+        const int rc = zone_cache_commit(load->zone[i].cache);
+        load->zone[i].cache = NULL;
+        if (rc)
+            config_errors_add(load->errors, CONFIG_WARNING, load->file[load->zone[i].file], 0, NULL, NULL,
+                              "the zone cannot be kept as the last good version: %s", strerror(-rc));
+    }
+}
+
 int zone_load_check(struct zone_load *load)
 {
     int dropped = 0;
-    if (zone_builder_check(load->builder) == 0)
+    if (zone_builder_check(load->builder) == 0) {
+        commit_caches(load);
         return 0;
+    }
     for (unsigned i = 0; i < load->zone_count; i++)
         if (zone_builder_zone_errors(load->builder, i) > 0 && !load->zone[i].is_dropped) {
-            zone_builder_drop_zone(load->builder, i);
-            load->zone[i].is_dropped = true;
+            drop_zone(load, i);
             dropped++;
         }
     zone_builder_check(load->builder); // again, silently: what a dropped zone covered shows again
+    commit_caches(load);
     return dropped;
+}
+
+void zone_load_set_cache(struct zone_load *load, const char *folder)
+{
+    load->cache_folder = folder;
+}
+
+bool zone_load_is_dropped(const struct zone_load *load, unsigned zone)
+{
+    return load->zone[zone].is_dropped;
+}
+
+struct cached { // a zone that comes from its last good version
+    struct zone_load *load;
+    unsigned zone;
+};
+
+static int take_cached(void *user, const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                       uint16_t rdata_len)
+{
+    const struct cached *c = user;
+    return zone_builder_add_record(c->load->builder, c->zone, owner, type, ttl, rdata, rdata_len,
+                                   pack_place(c->load->zone[c->zone].file, 0));
+}
+
+int zone_load_cached(struct zone_load *load, const char *apex, const char *folder, uint64_t *saved_s)
+{
+    uint8_t wire[NAME_MAX_LEN];
+    struct cached c = {load, 0};
+    const int zone = add_zone(load, apex, folder, wire);
+    if (zone < 0)
+        return zone;
+    c.zone = (unsigned)zone;
+    int rc = add_file_name(load, folder);
+    rc = rc < 0 ? rc : zone_cache_read(folder, apex, take_cached, &c, saved_s);
+    if (rc == 0)
+        return zone;
+    drop_zone(load, c.zone);
+    return rc;
 }

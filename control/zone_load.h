@@ -40,6 +40,16 @@ int zone_load_file(struct zone_load *load, const char *apex, const char *path, c
 // The same from memory; `name` stands for the file in messages, includes are refused.
 int zone_load_text(struct zone_load *load, const char *apex, const char *name, const char *text, size_t len);
 
+// From now on each zone that is read is also written to `folder` (zone_cache.h), and becomes the last good version in
+// zone_load_check when it turned out good. Troubles with that are warnings.
+void zone_load_set_cache(struct zone_load *load, const char *folder);
+
+// Takes the last good version of a zone instead of its file. As zone_load_file; -ENOENT when there is none.
+int zone_load_cached(struct zone_load *load, const char *apex, const char *folder, uint64_t *saved_s);
+
+// True when the zone (a number that zone_load_file gave) was dropped by zone_load_check.
+bool zone_load_is_dropped(const struct zone_load *load, unsigned zone);
+
 // Checks across records and zones, after all zones and services are in: zone_builder_check, and warnings for NS and MX
 // that point to aliases. Drops the zones with errors and returns their number, or -ENOMEM.
 int zone_load_check(struct zone_load *load);

@@ -110,6 +110,14 @@ def test_a_zone_with_an_error_is_reported_with_its_line(cluster):
     reply = node.ctl("reload", check=False)
     line = ZONE.count("\n") + 1
     assert f"example.com.zone:{line}" in reply
+    # The last good version stays in service, and the status says so; over a restart as well.
+    assert "served from their last good version" in " ".join(node.ask("status")["alarms"])
+    assert cluster.at_ams.addresses("static.example.com") == ("10.77.1.99",)
+    node.control.kill()
+    node.start_control()
+    node.wait_ready()
+    assert cluster.at_ams.addresses("static.example.com") == ("10.77.1.99",)
+    assert cluster.at_ams.addresses(SERVICE) == cluster.order("ams", "fra")
     cluster.write("zones/example.com.zone", ZONE)
     node.ctl("reload")
     cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams", "fra"), 3)
