@@ -144,7 +144,7 @@ $(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/*.cc)) $(c
 $(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
 $(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
 LIBS_unit_table := $(LIBS_table)
-LIBS_unit_dataplane := $(LIBS_pure_dp)
+LIBS_unit_dataplane := $(LIBS_pure_dp) $(call pkg_libs,jansson)
 LIBS_all_race := $(LIBS_pure_dp)
 LIBS_all_dpdk := $(LIBS_dataplane) -lrte_net_ring
 LIBS_unit_health := $(LIBS_health)

@@ -86,6 +86,8 @@ struct walk {
     unsigned suffix_at; // of the closest encloser in the current name
     unsigned hops;
     uint64_t seen[CHAIN_MAX]; // hashes of names already followed: a loop ends
+    unsigned dname_count;
+    const struct zone_node *dname[CHAIN_MAX]; // whose DNAME is in the answer already: once is enough
     const struct zone_key *key;
     struct zone_key target;
 };
@@ -207,6 +209,16 @@ static bool answer_at(struct walk *w, const struct zone_node *node)
     return false;
 }
 
+// Puts a node's DNAME into the answer unless it is there. False when there is no room.
+static bool add_dname(struct walk *w, const struct zone_node *node, const struct rrset *dname)
+{
+    for (unsigned i = 0; i < w->dname_count; i++)
+        if (w->dname[i] == node)
+            return true;
+    w->dname[w->dname_count++] = node; // each takes a hop: at most CHAIN_MAX
+    return response_add(w->r, SECTION_ANSWER, dname, w->owner_at + w->suffix_at, w->apex_at);
+}
+
 // RFC 6672 section 3.2: the DNAME and a CNAME made from it. True: go on with the target.
 static bool follow_dname(struct walk *w, const struct zone_node *node)
 {
@@ -216,7 +228,7 @@ static bool follow_dname(struct walk *w, const struct zone_node *node)
         return false;
     const uint8_t *target = rrset_wire(dname) + RECORD_FRAME_LEN;
     const unsigned target_len = dname->wire_len - RECORD_FRAME_LEN;
-    if (!response_add(r, SECTION_ANSWER, dname, w->owner_at + w->suffix_at, w->apex_at)) {
+    if (!add_dname(w, node, dname)) {
         r->is_truncated = true;
         return false;
     }
