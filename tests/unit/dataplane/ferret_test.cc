@@ -4,6 +4,7 @@
 // SIGNPOST_TEST_DATA names the folder that has ferret/cases.jsonl (default ../shared/data).
 #include <jansson.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
@@ -16,7 +17,7 @@ using Records = std::set<std::string>;
 
 struct Expected {
     std::string rcode;
-    bool is_authoritative = false;
+    bool is_authoritative = false, is_cut = false; // cut: TC, so the answer need not be complete
     Records answer, authority;
     bool operator==(const Expected &o) const
     {
@@ -90,14 +91,13 @@ std::string zone_text(const char *zone, std::string &apex)
 
 struct Case : AnswerFixture {
     void TestBody() override {}
-    Expected run(const json_t *c) // over TCP: nothing is cut
+    Expected run(const json_t *c)
     {
         std::string apex;
         const std::string text = zone_text(json_string_value(json_object_get(c, "zone")), apex);
         zones.zone(apex, text);
         EXPECT_EQ(zone_builder_check(zones.builder), 0);
         publish();
-        client.is_tcp = true;
         dns_text::QueryText q;
         q.qname = json_string_value(json_object_get(c, "qname"));
         q.qtype = json_string_value(json_object_get(c, "qtype"));
@@ -107,6 +107,7 @@ struct Case : AnswerFixture {
         const std::string summary = reply.summary();
         e.rcode = summary.substr(0, summary.find(' '));
         e.is_authoritative = reply.aa();
+        e.is_cut = reply.tc();
         e.answer.insert(reply.section[0].begin(), reply.section[0].end());
         e.authority.insert(reply.section[1].begin(), reply.section[1].end());
         return e;
@@ -141,7 +142,9 @@ std::string judge(const json_t *c, Tally &tally)
     json_array_foreach(groups, at, group)
     {
         const Expected theirs = recorded(json_object_get(group, "response"), apex);
-        if (ours == theirs)
+        const bool is_part =
+            std::includes(theirs.answer.begin(), theirs.answer.end(), ours.answer.begin(), ours.answer.end());
+        if (ours == theirs || (ours.is_cut && is_part))
             return "";
         all += "\n    recorded: " + shown(theirs);
     }
