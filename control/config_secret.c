@@ -2,8 +2,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,6 +128,25 @@ static void read_cookie_secrets(struct config_reader *r, struct config_cookies *
                       cookies->secret_file);
 }
 
+// One secret for the life of the process, so that a reload does not make all cookies worthless.
+static uint8_t own_secret[CONFIG_COOKIE_SECRET_LEN];
+static pthread_once_t own_secret_once = PTHREAD_ONCE_INIT;
+
+static void make_own_secret(void)
+{
+    for (size_t at = 0; at < sizeof own_secret;) { // ends: the kernel has random octets once it has booted
+        const ssize_t n = getrandom(own_secret + at, sizeof own_secret - at, 0);
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void take_own_secret(struct config_cookies *cookies)
+{
+    pthread_once(&own_secret_once, make_own_secret);
+    memcpy(cookies->secret[0], own_secret, sizeof own_secret);
+    cookies->secret_count = 1;
+}
+
 void config_read_secrets(struct config_reader *r, struct config *config)
 {
     struct config_heartbeat *hb = &config->heartbeat;
@@ -135,4 +156,6 @@ void config_read_secrets(struct config_reader *r, struct config *config)
         read_heartbeat_key(r, hb, "previous_key_file", hb->previous_key_file);
     if (*config->dns.cookies.secret_file)
         read_cookie_secrets(r, &config->dns.cookies);
+    else if (config->dns.cookies.enable)
+        take_own_secret(&config->dns.cookies);
 }

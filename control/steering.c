@@ -222,7 +222,8 @@ static void take_image(struct steering *s, struct steering_build *b)
     if (!is_equal) {
         s->stats.order_changes +=
             steering_report_orders(&s->report, s->order, b->order, b->generation, b->evidence_ns, b->decided_ns);
-        if (publisher_status(s->publisher)->is_connected) // else the wait for the data plane would be measured
+        // Else the wait for the data plane, or for the first zones, would be measured.
+        if (s->order && publisher_status(s->publisher)->is_connected)
             remember_in_flight(s, b->generation, b->decided_ns);
     }
     publisher_set(s->publisher, IMAGE_ORDER, b->fd, b->len, b->generation);

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decision table (tests/data/decisions.txt) over the wire: every row over UDP on the data plane's port, and over TCP."""
+import os
+import re
+import socket
+import struct
+
+import dns.edns
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from lablib.dns import Client
+from lablib.lab import Lab
+from lablib.node import Node
+from lablib.process import wait_until
+
+TABLE = os.path.join(os.path.dirname(__file__), "../data/decisions.txt")
+NODE, CLIENT = "10.78.3.53", "10.78.3.1"
+ZONE = """$ORIGIN example.com.
+$TTL 300
+@ 3600 IN SOA ns1 hostmaster 1 2 3 4 300
+@ 3600 IN NS ns1
+ns1 3600 IN A 192.0.2.1
+www IN TXT static
+plain IN A 192.0.2.3
+alias IN CNAME plain
+*.wild IN A 192.0.2.4
+child IN NS ns.child
+ns.child IN A 192.0.2.5
+d IN DNAME plain
+below.ent IN A 192.0.2.6
+""" + "".join(f"many IN A 10.0.0.{n}\n" for n in range(100))
+
+SETTINGS = """
+dns = { nsid = "ams1"; chaos_id = "ams1"; };
+sites = (
+  { name = "ams"; addresses = ( "192.0.2.10", "2001:db8:1::10" ); },
+  { name = "fra"; addresses = ( "198.51.100.10", "2001:db8:2::10" ); } );
+regions = ( { name = "r"; prefixes = "203.0.113.0/24"; sites = ( "fra", "ams" ); } );
+zone_dir = "../zones";
+zones = ( { name = "example.com"; } );
+services = ( { name = "www.example.com"; sites = ( "ams", "fra" ); policy = ( { stage = "locality"; } ); } );
+"""
+
+
+def rows():
+    with open(TABLE, encoding="utf-8") as table:
+        for number, line in enumerate(table, 1):
+            row = re.match(r"(?!#|==)(.*?) => (.*?) \| .*", line)
+            if row:
+                yield number, row.group(1), row.group(2)
+
+
+def value(word, base=10):
+    return int(word.split("=")[1], base)
+
+
+def wire_of(text):
+    """A message as a row says; and whether the row is for TCP only."""
+    name, kind, *words = text.split()
+    flags, klass, opt_ttl, size, options, has_opt = 0, 1, 0, 1232, b"", False
+    for word in words:
+        key = word.split("=")[0]
+        if key == "flags":
+            flags = value(word, 16)
+        elif key == "opcode":
+            flags |= value(word) << 11
+        elif key == "class":
+            klass = value(word)
+        elif key == "edns":
+            has_opt, opt_ttl = True, opt_ttl | (value(word) << 16 if "=" in word else 0)
+        elif key == "do":
+            opt_ttl |= 0x8000
+        elif key == "ednsflags":
+            opt_ttl |= value(word, 16)
+        elif key == "size":
+            size = value(word)
+        elif key == "option":
+            code, data = word[len("option="):].split(":")
+            options += struct.pack("!HH", int(code), len(data) // 2) + bytes.fromhex(data)
+    question = dns.name.from_text(name).to_wire() + struct.pack("!HH", dns.rdatatype.from_text(kind), klass)
+    opt = b"\0" + struct.pack("!HHIH", 41, size, opt_ttl, len(options)) + options if has_opt else b""
+    counts = {"qd": 1, "an": 0, "ns": 0, "ar": 1 if has_opt else 0}
+    if "two-opts" in words:
+        opt, counts["ar"] = opt * 2, 2
+    if "opt-owner" in words:
+        opt = b"\1x\0" + opt[1:]
+    if "opt-overrun" in words:
+        opt = opt[:-2] + struct.pack("!HHH", 4, 3, 9)
+    if "pointer" in words:
+        question = b"\xc0\x0c\0\1\0\1"
+    counts.update({word[:2]: value(word) for word in words if re.match(r"(qd|an|ns|ar)=", word)})
+    message = struct.pack("!6H", 0x1234, flags, *counts.values()) + question + opt
+    message += b"\0" if "trailing" in words else b""
+    cut = next((value(word) for word in words if word.startswith("cut=")), len(message))
+    return message[:cut], "tcp" in words
+
+
+def described(wire):
+    """A reply in the table's words."""
+    m = dns.message.from_wire(wire[:2] + bytes([wire[2] & 0x87]) + wire[3:])  # not every opcode is known to dnspython
+    words = [dns.rcode.to_text(m.rcode()).replace("BADSIG", "BADVERS")]
+    names = (("aa", dns.flags.AA), ("tc", dns.flags.TC), ("rd", dns.flags.RD), ("cd", dns.flags.CD), ("ad", dns.flags.AD),
+             ("z", 0x40), ("ra", dns.flags.RA))
+    words += [name for name, bit in names if m.flags & bit]
+    words += ["opt"] if m.edns >= 0 else []
+    words += ["q"] if m.question else []
+    words.append("/".join(str(sum(len(rrset) for rrset in section)) for section in (m.answer, m.authority, m.additional)))
+    return " ".join(words + [f"option={code}" for code in sorted({int(option.otype) for option in m.options})])
+
+
+@pytest.fixture(scope="module")
+def setting():
+    with Lab() as lab:
+        lab.write("zones/example.com.zone", ZONE)
+        host, client = lab.add_host("node", [f"{NODE}/24"]), lab.add_host("client", [f"{CLIENT}/24"])
+        node = Node(host, "node", None, "af_packet:eth0", [NODE], SETTINGS)
+        node.start()
+        node.wait_ready()
+        asked = Client(client, NODE)
+        wait_until(lambda: asked.addresses("www.example.com", seconds=0.3), 10, "the node answers")
+        yield client, node
+
+
+def ask_udp(client, wire):
+    with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(1)
+        udp.sendto(wire, (NODE, 53))
+        try:
+            return udp.recv(65535)
+        except socket.timeout:
+            return b""
+
+
+def ask_tcp(client, wire):
+    with client.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+        tcp.settimeout(1)
+        tcp.connect((NODE, 53))
+        tcp.sendall(struct.pack("!H", len(wire)) + wire)
+        data = b""
+        try:
+            while len(data) < 2 or len(data) < 2 + struct.unpack("!H", data[:2])[0]:
+                more = tcp.recv(65536)
+                if not more:
+                    return b""
+                data += more
+        except (socket.timeout, ConnectionResetError):
+            return b""
+        return data[2:]
+
+
+def test_every_row_over_udp(setting):
+    client, _ = setting
+    wrong, checked, sizes = [], 0, {}
+    for number, query, reply in rows():
+        wire, is_tcp = wire_of(query)
+        if is_tcp:
+            continue
+        got = ask_udp(client, wire)
+        seen = described(got) if got else "silence"
+        checked += 1
+        if seen != reply:
+            wrong.append(f"decisions.txt:{number}: {query}: {seen}, not {reply}")
+        if got:
+            sizes.setdefault(reply.split()[0], []).append((len(got) / len(wire), query))
+    for rcode, ratios in sorted(sizes.items()):
+        largest = max(ratios)
+        print(f"{rcode}: reply at most {largest[0]:.2f} times the query ({largest[1]})")
+    assert not wrong and checked > 80, "\n".join(wrong)
+    for rcode in ("FORMERR", "NOTIMP", "REFUSED"):
+        assert max(sizes[rcode])[0] <= 1, f"{rcode}: an error larger than its query"
+    # A negative answer at the end of a DNAME also carries the chain.
+    assert max(ratio for ratio, query in sizes["NXDOMAIN"] if ".d." not in query) < 4
+    unsigned = [ratio for ratio, query in sizes["NOERROR"] if re.match(r"(?i)(www|plain)\.example\.com (A|AAAA)\b", query)]
+    assert max(unsigned) < 3
+
+
+def test_every_row_over_tcp(setting):
+    """The same code answers; only what depends on the transport differs: nothing is cut, and keepalive is told."""
+    client, _ = setting
+    wrong, checked = [], 0
+    for number, query, reply in rows():
+        wire, is_tcp = wire_of(query)
+        if not is_tcp and (" tc " in reply or "option=11" in query):
+            continue
+        got = ask_tcp(client, wire)
+        seen = described(got) if got else "silence"
+        checked += 1
+        if seen != reply:
+            wrong.append(f"decisions.txt:{number}: {query}: {seen}, not {reply}")
+    assert not wrong and checked > 80, "\n".join(wrong)
