@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Regions from prefixes and from MaxMind databases, good and corrupt ones. The databases are used where they are:
+// SIGNPOST_TEST_DATA names the folder that has maxmind/ (default ../shared/data).
+#include "control/regions.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+std::string data(const std::string &name)
+{
+    const char *folder = getenv("SIGNPOST_TEST_DATA");
+    return std::filesystem::absolute(std::string(folder ? folder : "../shared/data") + "/maxmind/" + name).string();
+}
+
+struct Regions {
+    std::unique_ptr<config, void (*)(config *)> parsed{nullptr, config_free};
+    config_errors errors{};
+    region_prefix *prefix = nullptr;
+    size_t count = 0;
+    int rc = -1;
+    void *map = nullptr;
+
+    explicit Regions(const std::string &regions, const std::string &database = "", const char *key = "file")
+    {
+        const std::string text = R"(node = { name = "n"; };
+sites = ( { name = "ams"; addresses = ("192.0.2.1"); coordinates = (52.37, 4.89); },
+          { name = "nyc"; addresses = ("192.0.2.2"); coordinates = (40.71, -74.0); } );
+zones = ( { name = "example.com"; } );
+services = ( { name = "www.example.com"; sites = ("ams", "nyc"); policy = ( { stage = "locality"; } ); } );
+)" + (database.empty() ? "" : std::string("geoip = { ") + key + " = \"" + database + "\"; };\n") +
+                                 regions;
+        config *c = nullptr;
+        config_load_text("/etc/signpost/test.conf", text.data(), text.size(), CONFIG_LOAD_NO_FILES, &c, &errors);
+        parsed.reset(c);
+        if (!c)
+            return;
+        rc = regions_prefixes(c, &errors, &prefix, &count);
+        size_t len = 0;
+        if (rc == 0) {
+            EXPECT_EQ(region_map_build(prefix, count, &map, &len), 0);
+        }
+    }
+    ~Regions()
+    {
+        free(prefix);
+        free(map);
+        config_errors_fini(&errors);
+    }
+    Regions(const Regions &) = delete;
+    unsigned of(const char *address) const
+    {
+        uint8_t wire[16];
+        if (inet_pton(AF_INET, address, wire) == 1)
+            return region_map_find_ipv4(map, wire).region;
+        EXPECT_EQ(inet_pton(AF_INET6, address, wire), 1);
+        return region_map_find_ipv6(map, wire).region;
+    }
+};
+
+TEST(Regions, PrefixesMatchTheLongest)
+{
+    const Regions r(R"(regions = ( { name = "a"; prefixes = ("203.0.113.0/24", "2001:db8::/32"); sites = ("nyc"); },
+                                   { name = "b"; prefixes = ("203.0.113.128/25", "2001:db8:1::/48"); sites = ("ams"); } );)");
+    ASSERT_EQ(r.rc, 0);
+    EXPECT_EQ(r.of("203.0.113.5"), 1u);
+    EXPECT_EQ(r.of("203.0.113.200"), 2u);
+    EXPECT_EQ(r.of("203.0.114.1"), 0u);
+    EXPECT_EQ(r.of("2001:db8:1::1"), 2u);
+    EXPECT_EQ(r.of("2001:db8:2::1"), 1u);
+}
+
+TEST(Regions, CountriesAndSubdivisionsComeFromTheDatabase)
+{
+    if (!std::filesystem::exists(data("GeoIP2-City-Test.mmdb")))
+        GTEST_SKIP() << data("GeoIP2-City-Test.mmdb") << " is not there";
+    const Regions r(R"(regions = ( { name = "gb"; countries = ("GB"); sites = ("ams"); },
+                                   { name = "wa"; subdivisions = ("US-WA"); sites = ("nyc"); },
+                                   { name = "us"; countries = ("US"); sites = ("nyc"); },
+                                   { name = "own"; prefixes = ("2.125.160.216/29"); sites = ("ams"); } );)",
+                    data("GeoIP2-City-Test.mmdb"));
+    ASSERT_EQ(r.rc, 0);
+    EXPECT_EQ(r.of("81.2.69.142"), 1u);
+    EXPECT_EQ(r.of("216.160.83.56"), 2u) << "a subdivision wins over its country";
+    EXPECT_EQ(r.of("2.125.160.217"), 4u) << "a prefix of the configuration wins over the database";
+    EXPECT_EQ(r.of("127.0.0.1"), 0u);
+}
+
+TEST(Regions, NetworksOfAnOperatorComeFromTheDatabase)
+{
+    if (!std::filesystem::exists(data("GeoLite2-ASN-Test.mmdb")))
+        GTEST_SKIP() << data("GeoLite2-ASN-Test.mmdb") << " is not there";
+    const Regions r(R"(regions = ( { name = "isp"; asns = (1221); sites = ("ams"); } );)",
+                    data("GeoLite2-ASN-Test.mmdb"), "asn_file");
+    ASSERT_EQ(r.rc, 0);
+    EXPECT_EQ(r.of("1.128.0.1"), 1u);
+}
+
+TEST(Regions, CorruptDatabasesAreRefusedOrReadWithoutHarm)
+{
+    if (!std::filesystem::exists(data("bad-data")))
+        GTEST_SKIP() << data("bad-data") << " is not there";
+    unsigned seen = 0, refused = 0;
+    for (const auto &entry : std::filesystem::recursive_directory_iterator(data("bad-data"))) {
+        if (entry.path().extension() != ".mmdb" && entry.path().extension() != ".raw")
+            continue;
+        const auto start = std::chrono::steady_clock::now();
+        const Regions r(R"(regions = ( { name = "gb"; countries = ("GB"); sites = ("ams"); } );)",
+                        entry.path().string());
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        EXPECT_LT(took.count(), 5) << entry.path();
+        seen++;
+        refused += r.rc != 0;
+        if (r.rc != 0) {
+            EXPECT_GT(r.errors.error_count, 0u) << entry.path() << " was refused without a word";
+        }
+    }
+    EXPECT_GT(seen, 10u);
+    printf("%u corrupt databases: %u refused, the others have nothing to read\n", seen, refused);
+}
+
+TEST(Regions, ADatabaseThatIsNotThereIsRefused)
+{
+    const Regions r(R"(regions = ( { name = "gb"; countries = ("GB"); sites = ("ams"); } );)", "/nowhere/x.mmdb");
+    EXPECT_NE(r.rc, 0);
+}
+
+} // namespace
