@@ -4,6 +4,7 @@
 
 #include "control/admin_commands.h"
 #include "control/metrics.h"
+#include "health/prober.h"
 
 static json_t *workers_json(struct daemon *d, json_t *total)
 {
@@ -62,11 +63,22 @@ static json_t *control_json(struct daemon *d)
                      (json_int_t)j.lines, "journal_bytes", (json_int_t)j.bytes, "journal_errors", (json_int_t)j.errors);
 }
 
+static json_t *probes_json(struct daemon *d)
+{
+    struct prober_stats s = {0};
+    if (d->prober)
+        prober_measure(d->prober, &s);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "configured", (json_int_t)s.probes, "started",
+                     (json_int_t)s.started, "finished", (json_int_t)s.finished, "good", (json_int_t)s.good, "bad",
+                     (json_int_t)s.bad, "deferred", (json_int_t)s.deferred, "running", (json_int_t)s.running);
+}
+
 enum admin_status admin_stats_command(struct admin_call *call)
 {
     json_t *total = json_object();
     json_t *workers = workers_json(call->daemon, total);
     json_object_set_new(call->result, "control", control_json(call->daemon));
+    json_object_set_new(call->result, "probes", probes_json(call->daemon));
     json_object_set_new(call->result, "heartbeats", heartbeats_json(call->daemon));
     json_object_set_new(call->result, "dataplane", total);
     json_object_set_new(call->result, "workers", workers);

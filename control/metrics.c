@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "health/prober.h"
+
 #define U64 (unsigned long long)
 
 enum { SERVICES_MAX = 1000 }; // series of single services; more would drown a scraper
@@ -125,6 +127,14 @@ static void put_control(FILE *out, struct daemon *d)
     getrusage(RUSAGE_SELF, &usage);
     head(out, "build_info", "gauge", "version of the program");
     fprintf(out, "signpost_build_info{version=\"%s\"} 1\n", SIGNPOST_VERSION);
+    struct prober_stats probes = {0};
+    if (d->prober)
+        prober_measure(d->prober, &probes);
+    single(out, "probes", "gauge", "distinct probes and readers configured", (double)probes.probes);
+    single(out, "probes_finished_total", "counter", "probes with a result", (double)probes.finished);
+    single(out, "probes_bad_total", "counter", "probes with a bad result", (double)probes.bad);
+    single(out, "probes_deferred_total", "counter", "probes that waited for a place at their target",
+           (double)probes.deferred);
     single(out, "ready", "gauge", "1 once verdicts are ready", steering_is_ready(d->steering));
     single(out, "events_total", "counter", "observations of probes, balancers, peers and operators", (double)s->events);
     single(out, "verdict_changes_total", "counter", "changes of a site's state", (double)s->verdict_changes);

@@ -188,9 +188,14 @@ void steering_event(struct steering *s, const struct evidence_event *event)
     }
     if (steering_report_is_journalled(&s->report, event))
         journal_event(s->journal, event);
-    if (verdict_event(s->engine, event) && !uv_is_active((uv_handle_t *)&s->settle)) {
-        s->pending_ns = event->at_ns;
-        uv_idle_start(&s->settle, on_settle);
+    if (verdict_event(s->engine, event)) {
+        if (!uv_is_active((uv_handle_t *)&s->settle)) {
+            s->pending_ns = event->at_ns;
+            uv_idle_start(&s->settle, on_settle);
+        }
+    } else if (s->uses_figures && !s->is_dirty && s->was_ready) { // the timer looks at the figures, not each event
+        mark_dirty(s, event->at_ns, uv_hrtime(), false);
+        arm(s);
     }
 }
 

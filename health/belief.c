@@ -3,10 +3,13 @@
 
 #include <string.h>
 
-void belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct evidence_event *e)
+bool belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct evidence_event *e)
 {
+    const enum evidence_result before = b->state;
+    const enum evidence_reason reason_before = b->reason;
+    const bool is_first = b->last_ns == 0;
     if (e->at_ns < b->last_ns)
-        return;
+        return false;
     const bool was_good = b->reason == EVIDENCE_REASON_OK, is_good = e->result == EVIDENCE_UP;
     b->streak = b->last_ns && was_good == is_good ? b->streak + (b->streak < UINT32_MAX) : 1;
     b->reason = is_good ? EVIDENCE_REASON_OK : e->reason == EVIDENCE_REASON_OK ? EVIDENCE_REASON_MISMATCH : e->reason;
@@ -19,6 +22,7 @@ void belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct ev
         b->state = EVIDENCE_DOWN;
     if (is_good && e->response_ns)
         b->response_ns = b->response_ns ? b->response_ns - b->response_ns / 8 + e->response_ns / 8 : e->response_ns;
+    return is_first || b->state != before || b->reason != reason_before;
 }
 
 void belief_trouble(struct belief *b, const struct evidence_event *e)

@@ -22,7 +22,8 @@ struct belief {
 
 // Takes a result that is UP or DOWN. The belief changes after `rise` good or `fall` bad results in a row; the first
 // result ever counts at once, so that a start is not slowed down by rise. A result older than the last one is ignored.
-void belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct evidence_event *event);
+// True when the belief or the reason of its last result is another than before.
+bool belief_take(struct belief *b, uint32_t rise, uint32_t fall, const struct evidence_event *event);
 
 // Keeps, for display, a result that is UNKNOWN. The belief does not change; it ages.
 void belief_trouble(struct belief *b, const struct evidence_event *event);

@@ -14,7 +14,9 @@ enum {
     BODY_FIRST_BYTES = 4096,
     RECEIVE_BUFFER_BYTES = 4096, // libcurl keeps one for each handle; pages of probes are small
     HEADER_MAX_BYTES = 65536,    // of all header lines of a response
-    IDLE_CONNECTIONS_MIN = 16
+    // Above what can be under way at once: at the limit libcurl looks through all connections for each new one. Idle ones
+    // are bounded by themselves: a fetch keeps one at most, and most keep none.
+    CONNECTIONS_MAX = 1 << 17
 };
 
 struct watch { // one socket of libcurl's
@@ -30,7 +32,7 @@ struct http_engine {
     struct watch **watch; // by descriptor; null: not watched
     size_t watch_cap;
     struct http_fetch *running; // list
-    unsigned open_handles, keep_alive_count;
+    unsigned open_handles;
     uint64_t rebuilt;
     bool is_closing;
     void (*closed)(void *user);
@@ -292,7 +294,7 @@ static CURLM *new_multi(struct http_engine *e)
     curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, e);
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, e);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(IDLE_CONNECTIONS_MIN + e->keep_alive_count));
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     return multi;
 }
@@ -514,10 +516,6 @@ struct http_fetch *http_fetch_new(struct http_engine *engine, const struct http_
     f->done = done;
     f->user = user;
     f->is_keep_alive = spec->http->keep_alive;
-    if (f->is_keep_alive) {
-        engine->keep_alive_count++;
-        curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)(IDLE_CONNECTIONS_MIN + engine->keep_alive_count));
-    }
     f->body_max_bytes = spec->http->body_max_bytes;
     set_options(f, spec);
     return f;
@@ -528,7 +526,6 @@ void http_fetch_free(struct http_fetch *f)
     if (!f)
         return;
     http_fetch_abort(f);
-    f->engine->keep_alive_count -= f->is_keep_alive;
     curl_easy_cleanup(f->easy);
     curl_slist_free_all(f->headers);
     curl_slist_free_all(f->connect_to);

@@ -480,7 +480,7 @@ void prober_stop(struct prober *p, void (*stopped)(void *user), void *user)
     icmp_engine_close(p->host.icmp, engine_closed, p);
 }
 
-void prober_stats(const struct prober *p, struct prober_stats *stats)
+void prober_measure(const struct prober *p, struct prober_stats *stats)
 {
     *stats = p->stats;
 }

@@ -52,7 +52,7 @@ void prober_stop(struct prober *prober, void (*stopped)(void *user), void *user)
 // waited in sockets while this process was not running comes before its timers do.
 void prober_notice_stall(struct prober *prober);
 
-void prober_stats(const struct prober *prober, struct prober_stats *stats);
+void prober_measure(const struct prober *prober, struct prober_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -254,8 +254,9 @@ static bool take_probe(struct site *s, const struct evidence_event *e)
         belief_trouble(b, e);
         return false;
     }
-    belief_take(b, g->rise, g->fall, e);
-    return true;
+    // What had grown old is new again.
+    const bool was_old = belief_at(b, g->max_age_ns, e->at_ns) == EVIDENCE_UNKNOWN;
+    return belief_take(b, g->rise, g->fall, e) || was_old;
 }
 
 static bool take_balancer(struct site *s, const struct evidence_event *e)
@@ -267,9 +268,19 @@ static bool take_balancer(struct site *s, const struct evidence_event *e)
         belief_trouble(&s->balancer[e->group].belief, e);
         return false;
     }
-    belief_take(&s->balancer[e->group].belief, b->rise, b->fall, e);
+    struct belief *belief = &s->balancer[e->group].belief;
+    const bool was_old = belief_at(belief, b->max_age_ns, e->at_ns) == EVIDENCE_UNKNOWN;
     take_figures(s, e);
-    return true;
+    return belief_take(belief, b->rise, b->fall, e) || was_old;
+}
+
+// True when the node is newly heard, or was in doubt.
+static bool take_heartbeat(const struct verdict_engine *engine, struct heartbeat_period *p, uint64_t at_ns)
+{
+    const bool was_heard = heartbeat_period_is_heard(p, &engine->heartbeat, at_ns);
+    const bool was_in_doubt = heartbeat_period_is_in_doubt(p, &engine->heartbeat, at_ns);
+    heartbeat_period_message(p, &engine->heartbeat, at_ns);
+    return was_in_doubt || p->is_heard != was_heard;
 }
 
 bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e)
@@ -291,9 +302,8 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
     case EVIDENCE_HEARTBEAT:
         if (e->group >= s->config.node_count)
             return false;
-        heartbeat_period_message(&s->node[e->group], &engine->heartbeat, e->at_ns);
         take_figures(s, e);
-        return true;
+        return take_heartbeat(engine, &s->node[e->group], e->at_ns);
     case EVIDENCE_OPERATOR:
         take_operator(s, e);
         return true;

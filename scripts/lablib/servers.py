@@ -8,9 +8,10 @@ NGINX = """daemon off;
 worker_processes 1;
 pid {folder}/nginx-{name}.pid;
 error_log {folder}/log/nginx-{name}.error.log warn;
-events {{ worker_connections 256; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
+  keepalive_requests 1000000;
   client_body_temp_path {folder}/nginx-{name}/body;
   proxy_temp_path {folder}/nginx-{name}/proxy;
   fastcgi_temp_path {folder}/nginx-{name}/fastcgi;
