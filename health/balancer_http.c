@@ -110,7 +110,7 @@ static void *open_reader(struct probe_host *host, const struct probe_spec *probe
     fetch.http = &http;
     b->callbacks = *callbacks;
     b->copy = balancer_copy_new(spec);
-    b->fetch = b->copy ? http_fetch_new(host->http, &fetch, on_response, b) : NULL;
+    b->fetch = b->copy ? http_fetch_new(probe_host_http(host), &fetch, on_response, b) : NULL;
     if (!b->fetch) {
         balancer_copy_free(b->copy);
         free(b);

@@ -17,12 +17,23 @@
 extern "C" {
 #endif
 
+// libcurl keeps the connections of a multi handle in 97 lists, which it searches for every transfer: thousands of
+// targets are spread over many handles.
+enum { PROBE_HTTP_ENGINES = 64 };
+
 // What a kind needs to work with; outlives all that was opened with it.
 struct probe_host {
     uv_loop_t *loop;
-    struct http_engine *http;
+    struct http_engine *http[PROBE_HTTP_ENGINES];
+    unsigned http_next;
     struct icmp_engine *icmp;
 };
+
+// The engine for the next fetch.
+static inline struct http_engine *probe_host_http(struct probe_host *host)
+{
+    return host->http[host->http_next++ % PROBE_HTTP_ENGINES];
+}
 
 struct probe_callbacks {
     void (*done)(void *user, const struct probe_result *result);

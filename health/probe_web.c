@@ -71,7 +71,7 @@ static void *web_open(struct probe_host *host, const struct probe_spec *spec, co
                                           .timeout_ns = spec->timeout_ns};
     // A connection is used again only when the page was read to its end.
     p->wanted_bytes = spec->http.keep_alive ? spec->http.body_max_bytes : POLITE_BYTES;
-    p->fetch = http_fetch_new(host->http, &fetch, on_response, p);
+    p->fetch = http_fetch_new(probe_host_http(host), &fetch, on_response, p);
     if (!p->fetch) {
         http_match_free(p->match);
         free(p);

@@ -276,18 +276,27 @@ static void engine_closed(void *user)
     release(user);
 }
 
+static int open_host(struct probe_host *host)
+{
+    unsigned made = 0;
+    host->icmp = icmp_engine_new(host->loop);
+    while (host->icmp && made < PROBE_HTTP_ENGINES && (host->http[made] = http_engine_new(host->loop)))
+        made++;
+    if (made == PROBE_HTTP_ENGINES)
+        return 0;
+    icmp_engine_close(host->icmp, NULL, NULL);
+    while (made > 0)
+        http_engine_close(host->http[--made], NULL, NULL);
+    return -ENOMEM;
+}
+
 struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, prober_emit_fn emit_fn, void *user)
 {
     struct prober *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
     p->host.loop = p->loop = loop;
-    p->host.http = http_engine_new(loop);
-    p->host.icmp = icmp_engine_new(loop);
-    if (!p->host.http || !p->host.icmp) {
-        if (p->host.http)
-            http_engine_close(p->host.http, NULL, NULL);
-        icmp_engine_close(p->host.icmp, NULL, NULL);
+    if (open_host(&p->host) < 0) {
         free(p);
         return NULL;
     }
@@ -297,7 +306,7 @@ struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, p
     uv_timer_init(loop, &p->turn);
     uv_prepare_init(loop, &p->prepare);
     p->turn.data = p->prepare.data = p;
-    p->open = 4; // both handles and the engines
+    p->open = 3 + PROBE_HTTP_ENGINES; // both handles and the engines
     return p;
 }
 
@@ -476,7 +485,8 @@ void prober_stop(struct prober *p, void (*stopped)(void *user), void *user)
     }
     uv_close((uv_handle_t *)&p->turn, handle_closed);
     uv_close((uv_handle_t *)&p->prepare, handle_closed);
-    http_engine_close(p->host.http, engine_closed, p);
+    for (unsigned i = 0; i < PROBE_HTTP_ENGINES; i++)
+        http_engine_close(p->host.http[i], engine_closed, p);
     icmp_engine_close(p->host.icmp, engine_closed, p);
 }
 
