@@ -14,8 +14,8 @@ enum {
     BODY_FIRST_BYTES = 4096,
     RECEIVE_BUFFER_BYTES = 4096, // libcurl keeps one for each handle; pages of probes are small
     HEADER_MAX_BYTES = 65536,    // of all header lines of a response
-    // Above what can be under way at once: at the limit libcurl looks through all connections for each new one. Idle ones
-    // are bounded by themselves: a fetch keeps one at most, and most keep none.
+    // Above what can be under way at once: at the limit libcurl looks through all connections for each new one. Idle
+    // ones are bounded by themselves: a fetch keeps one at most, and most keep none.
     CONNECTIONS_MAX = 1 << 17
 };
 

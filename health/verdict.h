@@ -114,8 +114,8 @@ void verdict_free(struct verdict_engine *engine);
 int verdict_reconfigure(struct verdict_engine *engine, const struct verdict_config *config, uint64_t now_ns);
 
 // Takes one event, in a time that does not depend on how many members there are. Indices outside the configuration are
-// ignored (evidence of something just removed). True when a verdict or a doubt may have changed: call verdict_tick next.
-// Figures (load, response time, lag) alone are no reason; they are in the verdicts after the next tick.
+// ignored (evidence of something just removed). True when a verdict or a doubt may have changed: call verdict_tick
+// next. Figures (load, response time, lag) alone are no reason; they are in the verdicts after the next tick.
 bool verdict_event(struct verdict_engine *engine, const struct evidence_event *event);
 
 // Lets time pass and judges every site anew. True when the state, reason or doubt of any site changed.
