@@ -18,6 +18,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/log.h"
+#include "dataplane/packet_sieve.h"
 #include "dataplane/port_filter.h"
 
 #ifndef SO_PREFER_BUSY_POLL
@@ -312,6 +313,9 @@ int port_open(struct port *port, const struct port_spec *spec, unsigned number, 
     }
     if (domain != AF_UNSPEC)
         find_wait_fds(port, domain, before);
+    for (unsigned i = 0; domain == AF_PACKET && i < port->queue_count; i++)
+        if (port->wait_fd[i] < 0 || packet_sieve_attach(port->wait_fd[i]) < 0)
+            log_info("port %s: no filter on queue %u: all traffic of the interface is copied", port->label, i);
     port->may_block = spec->kind == PORT_AF_XDP && xdp_may_block(port->wait_fd[0]);
     return 0;
 }
