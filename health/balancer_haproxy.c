@@ -1,222 +1,301 @@
 // SPDX-License-Identifier: Apache-2.0
 // HAProxy's statistics as comma-separated values.
-#include <stdlib.h>
+//
+// Load comes from the servers' limits and the frontends'. A backend's own `slim` is `fullconn`, which HAProxy makes a
+// tenth of the frontends' limits where nobody set it: it is no limit.
 #include <string.h>
 
 #include "health/balancer_reading.h"
 
-enum { FIELD_CAP = 256, BACKEND_MAX = 256, COLUMN_NONE = -1 };
+enum {
+    BACKEND_MAX = 128, // that can be named
+    COLUMN_MAX = 1024, // HAProxy 2.6 has about a hundred
+    FIELD_CAP = 264,   // of a field that is looked at; a longer one matches nothing
+    FULL = 1000
+};
 
-// The columns that are looked at.
-enum column { PROXY, SERVER, STATUS, SESSIONS, SESSIONS_LIMIT, QUEUE, TYPE, RESPONSE, COLUMN_COUNT };
-static const char *const column_names[COLUMN_COUNT] = {"pxname", "svname", "status", "scur",
-                                                       "slim",   "qcur",   "type",   "rtime"};
+enum column { PXNAME, SVNAME, STATUS, TYPE, ACT, BCK, SCUR, SLIM, QCUR, RTIME, COLUMN_COUNT };
 
-// One line, field by field.
-struct reader {
+static const char *const column_name[COLUMN_COUNT] = {
+    [PXNAME] = "pxname", [SVNAME] = "svname", [STATUS] = "status", [TYPE] = "type", [ACT] = "act",
+    [BCK] = "bck",       [SCUR] = "scur",     [SLIM] = "slim",     [QCUR] = "qcur", [RTIME] = "rtime"};
+
+struct cursor {
     const char *at, *end;
-    bool is_line_over;
 };
 
 struct row {
-    char field[COLUMN_COUNT][FIELD_CAP]; // longer fields are cut; empty: not there
+    char field[COLUMN_COUNT][FIELD_CAP];
+    bool is_there[COLUMN_COUNT];
 };
 
-struct backend {
+struct proxy { // rows of one proxy stand together
     char name[FIELD_CAP];
-    bool is_down, has_row;
-    unsigned up, servers;
-    uint64_t sessions, limit; // of the servers that are up
-    bool is_limit_known;
-    uint64_t own_sessions, own_limit, queue, response_ms;
+    bool is_open, has_backend, is_up, has_act, has_limitless;
+    unsigned server_rows, servers_up;
+    uint64_t usable, sessions, queue, limit, rtime_ms;
 };
 
-struct summary {
-    struct backend backend[BACKEND_MAX];
-    unsigned count;
+struct judgement {
+    const struct balancer_spec *spec;
+    struct proxy proxy;
+    bool is_found[BACKEND_MAX];
+    unsigned counted, bad;
+    struct probe_result bad_words; // about the first bad one
+    uint64_t servers_up, servers, sessions, queue, rtime_ms;
+    int32_t load;           // -1: nothing to say
+    const char *unreadable; // null: fine so far
 };
 
-// The next field into `out`; quoted ones may hold commas and doubled quotes. At the end of a line is_line_over is set.
-static void next_field(struct reader *r, char out[FIELD_CAP])
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+// One field, unquoted, cut to its room; `out` may be null. False at an end inside quotes or a quote that goes astray.
+static bool read_field(struct cursor *c, char out[FIELD_CAP])
 {
     size_t len = 0;
-    bool is_quoted = r->at < r->end && *r->at == '"';
-    r->at += is_quoted;
-    for (; r->at < r->end; r->at++) {
-        const char c = *r->at;
-        if (is_quoted && c == '"') {
-            if (r->at + 1 < r->end && r->at[1] == '"')
-                r->at++; // a doubled quote is one
-            else {
-                is_quoted = false;
-                continue;
-            }
-        } else if (!is_quoted && (c == ',' || c == '\n')) {
-            break;
+    const bool is_quoted = c->at < c->end && *c->at == '"';
+    c->at += is_quoted;
+    while (c->at < c->end && (is_quoted || (*c->at != ',' && !is_line_end(*c->at)))) {
+        if (is_quoted && *c->at == '"') {
+            if (c->at + 1 == c->end || c->at[1] != '"')
+                break;
+            c->at++;
         }
-        if (len + 1 < FIELD_CAP && c != '\r')
-            out[len++] = c;
+        if (out && len < FIELD_CAP - 1)
+            out[len++] = *c->at;
+        c->at++;
     }
-    out[len] = 0;
-    r->is_line_over = r->at >= r->end || *r->at == '\n';
-    if (r->at < r->end)
-        r->at++;
+    if (out)
+        out[len] = 0;
+    if (!is_quoted)
+        return true;
+    if (c->at == c->end)
+        return false;
+    c->at++;
+    return c->at == c->end || *c->at == ',' || is_line_end(*c->at);
 }
 
-// Which column of the table stands where. False when one that is needed is missing.
-static bool read_head(struct reader *r, int place[COLUMN_COUNT])
+// Past the comma behind a field; false when the line ends there.
+static bool next_field(struct cursor *c)
 {
+    if (c->at == c->end || *c->at != ',')
+        return false;
+    c->at++;
+    return true;
+}
+
+static void skip_line_ends(struct cursor *c)
+{
+    while (c->at < c->end && is_line_end(*c->at))
+        c->at++;
+}
+
+// Which column stands where; null when it can be read.
+static const char *read_header(struct cursor *c, int8_t meaning[COLUMN_MAX], unsigned *last)
+{
+    bool is_found[COLUMN_COUNT] = {false};
     char name[FIELD_CAP];
-    for (unsigned c = 0; c < COLUMN_COUNT; c++)
-        place[c] = COLUMN_NONE;
-    r->is_line_over = false;
-    for (int at = 0; !r->is_line_over; at++) {
-        next_field(r, name);
-        const char *bare = at == 0 ? name + strspn(name, "# ") : name;
-        for (unsigned c = 0; c < COLUMN_COUNT; c++)
-            if (place[c] == COLUMN_NONE && strcmp(bare, column_names[c]) == 0)
-                place[c] = at;
+    *last = 0;
+    while (c->at < c->end && (*c->at == '#' || *c->at == ' '))
+        c->at++;
+    for (unsigned i = 0; i < COLUMN_MAX; i++) {
+        if (!read_field(c, name))
+            return "quotes astray in the first line";
+        meaning[i] = -1;
+        for (int k = 0; k < COLUMN_COUNT; k++)
+            if (strcmp(name, column_name[k]) == 0) {
+                if (is_found[k])
+                    return "a column stands twice";
+                is_found[k] = true;
+                meaning[i] = (int8_t)k;
+                *last = i;
+            }
+        if (!next_field(c))
+            return is_found[PXNAME] && is_found[SVNAME] && is_found[STATUS] ? NULL
+                                                                            : "no columns pxname, svname and status";
     }
-    return place[PROXY] != COLUMN_NONE && place[SERVER] != COLUMN_NONE && place[STATUS] != COLUMN_NONE;
+    return "too many columns";
 }
 
-static void read_row(struct reader *r, const int place[COLUMN_COUNT], struct row *row)
+static const char *read_row(struct cursor *c, const int8_t meaning[COLUMN_MAX], unsigned last, struct row *row)
 {
-    char field[FIELD_CAP];
-    memset(row, 0, sizeof *row);
-    r->is_line_over = false;
-    for (int at = 0; !r->is_line_over; at++) {
-        next_field(r, field);
-        for (unsigned c = 0; c < COLUMN_COUNT; c++)
-            if (place[c] == at)
-                memcpy(row->field[c], field, sizeof field);
+    memset(row->is_there, 0, sizeof row->is_there);
+    for (unsigned i = 0; i < COLUMN_MAX; i++) {
+        const int k = i <= last ? meaning[i] : -1;
+        if (!read_field(c, k >= 0 ? row->field[k] : NULL))
+            return "quotes astray";
+        if (k >= 0)
+            row->is_there[k] = row->field[k][0] != 0;
+        if (!next_field(c))
+            return i < last ? "a row ends early" : NULL;
     }
+    return "too many fields in a row";
 }
 
-static uint64_t number(const char *text)
+// Bounded so that sums of them cannot overflow; what is no number counts as 0.
+static uint64_t number(const struct row *row, enum column column)
 {
-    return text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : 0;
+    uint64_t value = 0;
+    for (const char *p = row->field[column]; row->is_there[column] && *p >= '0' && *p <= '9'; p++) {
+        value = 10 * value + (uint64_t)(*p - '0');
+        if (value > UINT32_MAX)
+            return UINT32_MAX;
+    }
+    return value;
 }
 
-static struct backend *find_backend(struct summary *s, const char *name)
+static void raise_load(struct judgement *j, uint64_t part, uint64_t whole)
 {
-    for (unsigned i = 0; i < s->count; i++)
-        if (strcmp(s->backend[i].name, name) == 0)
-            return &s->backend[i];
-    if (s->count == BACKEND_MAX)
-        return NULL;
-    struct backend *b = &s->backend[s->count++];
-    memset(b, 0, sizeof *b);
-    strcpy(b->name, name);
-    b->is_limit_known = true;
-    return b;
+    const uint64_t permille = part * FULL / whole;
+    const int32_t load = permille > INT32_MAX ? INT32_MAX : (int32_t)permille;
+    j->load = load > j->load ? load : j->load;
 }
 
-// "UP", "UP 1/3" (failing, but still used), "no check" and "OPEN" take new sessions.
-static bool is_up(const char *status)
+// Does the proxy count? Notes which of the named ones it is.
+static bool is_wanted(struct judgement *j, const struct proxy *p)
 {
-    return strncmp(status, "UP", 2) == 0 || strncmp(status, "no check", 8) == 0 || strncmp(status, "OPEN", 4) == 0;
+    for (unsigned i = 0; i < j->spec->backend_count && i < BACKEND_MAX; i++)
+        if (strcmp(j->spec->backends[i], p->name) == 0)
+            return j->is_found[i] = true;
+    return j->spec->backend_count == 0;
 }
 
-static void take_row(struct summary *s, const struct row *row, const struct balancer_spec *spec)
+static void end_proxy(struct judgement *j)
 {
-    const char *server = row->field[SERVER], *type = row->field[TYPE];
-    const bool is_backend = type[0] ? strcmp(type, "1") == 0 : strcmp(server, "BACKEND") == 0;
-    const bool is_server =
-        type[0] ? strcmp(type, "2") == 0 : !is_backend && strcmp(server, "FRONTEND") != 0 && server[0] != 0;
-    if ((!is_backend && !is_server) || !balancer_counts(spec, row->field[PROXY]))
+    struct proxy *p = &j->proxy;
+    const bool is_backend = p->has_backend || p->server_rows > 0; // else a frontend
+    if (!p->is_open || !is_backend || !is_wanted(j, p))
         return;
-    struct backend *b = find_backend(s, row->field[PROXY]);
-    if (!b)
-        return;
-    if (is_backend) {
-        b->has_row = true;
-        b->is_down = !is_up(row->field[STATUS]);
-        b->own_sessions = number(row->field[SESSIONS]);
-        b->own_limit = number(row->field[SESSIONS_LIMIT]);
-        b->queue = number(row->field[QUEUE]);
-        b->response_ms = number(row->field[RESPONSE]);
+    if (!p->has_backend) {
+        j->unreadable = "a backend's own row is missing";
         return;
     }
-    b->servers++;
-    if (!is_up(row->field[STATUS]))
+    const uint64_t up = p->has_act ? p->usable : p->servers_up;
+    j->counted++;
+    j->servers_up += up;
+    j->servers += p->server_rows;
+    j->sessions += p->sessions;
+    j->queue += p->queue;
+    j->rtime_ms = p->rtime_ms > j->rtime_ms ? p->rtime_ms : j->rtime_ms;
+    if (j->spec->sessions_max == 0 && p->limit && !p->has_limitless)
+        raise_load(j, p->sessions, p->limit);
+    // One without servers (a redirection, a page of statistics) counts by its status.
+    if ((p->is_up && (up >= j->spec->need || p->server_rows == 0)) || j->bad++)
         return;
-    b->up++;
-    b->sessions += number(row->field[SESSIONS]);
-    b->limit += number(row->field[SESSIONS_LIMIT]);
-    b->is_limit_known &= number(row->field[SESSIONS_LIMIT]) > 0;
+    probe_result_detail(&j->bad_words, "%.60s: %llu of %u servers up%s", p->name, (unsigned long long)up,
+                        p->server_rows, p->is_up ? "" : ", DOWN");
 }
 
-static int32_t permille(uint64_t part, uint64_t whole)
+static bool starts_with(const char *text, const char *start)
 {
-    if (whole == 0)
-        return -1;
-    const uint64_t share = part > UINT64_MAX / 1000 ? UINT64_MAX / whole : part * 1000 / whole;
-    return share > 1000000 ? 1000000 : (int32_t)share;
+    return strncmp(text, start, strlen(start)) == 0;
 }
 
-static int32_t load_of(const struct backend *b)
+static void take_backend(struct judgement *j, const struct row *row)
 {
-    int32_t load =
-        b->up && b->is_limit_known ? permille(b->sessions, b->limit) : permille(b->own_sessions, b->own_limit);
-    if (b->queue && load < 1000)
-        load = 1000;
-    return load;
+    struct proxy *p = &j->proxy;
+    const char *status = row->field[STATUS];
+    if (p->has_backend)
+        j->unreadable = "a backend stands twice";
+    p->has_backend = true;
+    p->is_up = starts_with(status, "UP");
+    // What is not one of HAProxy's words is not a word against the backend.
+    if (!p->is_up && !starts_with(status, "DOWN") && !starts_with(status, "MAINT") && !starts_with(status, "STOP"))
+        j->unreadable = "an unknown status of a backend";
+    p->has_act = row->is_there[ACT];
+    p->usable = number(row, ACT) + number(row, BCK);
+    p->sessions = number(row, SCUR);
+    p->queue += number(row, QCUR);
+    p->rtime_ms = number(row, RTIME);
 }
 
-static struct probe_result judge(const struct summary *s, const struct balancer_spec *spec)
+static void take_server(struct judgement *j, const struct row *row)
 {
-    struct probe_result r = probe_result_up(0);
-    uint64_t sessions = 0;
-    unsigned up = 0, servers = 0;
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct backend *b = &s->backend[i];
-        const bool is_short = b->servers > 0 && b->up < spec->need;
-        sessions += b->own_sessions;
-        up += b->up;
-        servers += b->servers;
-        r.load_permille = load_of(b) > r.load_permille ? load_of(b) : r.load_permille;
-        r.response_ns = b->response_ms * 1000000u > r.response_ns ? b->response_ms * 1000000u : r.response_ns;
-        if ((!b->is_down && !is_short) || r.result == EVIDENCE_DOWN)
-            continue;
-        r.result = EVIDENCE_DOWN;
-        r.reason = EVIDENCE_REASON_BALANCER_DOWN;
-        probe_result_detail(&r, "%s: %u of %u servers up%s", b->name, b->up, b->servers, b->is_down ? ", DOWN" : "");
-    }
-    if (spec->sessions_max)
-        r.load_permille = permille(sessions, spec->sessions_max);
-    if (r.result == EVIDENCE_UP)
-        probe_result_detail(&r, "%u of %u servers up", up, servers);
+    struct proxy *p = &j->proxy;
+    const bool is_usable = starts_with(row->field[STATUS], "UP") || strcmp(row->field[STATUS], "no check") == 0;
+    p->server_rows++;
+    p->servers_up += is_usable;
+    p->queue += number(row, QCUR);
+    if (!is_usable)
+        return;
+    p->limit += number(row, SLIM);
+    p->has_limitless |= number(row, SLIM) == 0;
+}
+
+static void begin_proxy(struct judgement *j, const struct row *row)
+{
+    struct proxy *p = &j->proxy;
+    if (p->is_open && strcmp(p->name, row->field[PXNAME]) == 0)
+        return;
+    end_proxy(j);
+    memset(p, 0, sizeof *p);
+    memcpy(p->name, row->field[PXNAME], sizeof p->name);
+    p->is_open = true;
+}
+
+static void take_row(struct judgement *j, const struct row *row)
+{
+    const char *server = row->field[SVNAME], *type = row->field[TYPE];
+    begin_proxy(j, row);
+    if (row->is_there[TYPE] ? strcmp(type, "0") == 0 : strcmp(server, "FRONTEND") == 0) {
+        if (j->spec->sessions_max == 0 && number(row, SLIM))
+            raise_load(j, number(row, SCUR), number(row, SLIM));
+    } else if (row->is_there[TYPE] ? strcmp(type, "1") == 0 : strcmp(server, "BACKEND") == 0)
+        take_backend(j, row);
+    else if (!row->is_there[TYPE] || strcmp(type, "2") == 0)
+        take_server(j, row);
+}
+
+static struct probe_result conclude(struct judgement *j)
+{
+    struct probe_result r = j->bad ? j->bad_words : probe_result_up(0);
+    if (!j->bad)
+        probe_result_detail(&r, "%llu of %llu servers up", (unsigned long long)j->servers_up,
+                            (unsigned long long)j->servers);
+    if (j->spec->sessions_max)
+        raise_load(j, j->sessions, j->spec->sessions_max);
+    if (j->queue && j->load < FULL)
+        j->load = FULL; // requests wait
+    r.response_ns = j->rtime_ms * 1000000u;
+    r.load_permille = j->load;
     return r;
+}
+
+static const char *read_rows(struct cursor *c, struct judgement *j)
+{
+    int8_t meaning[COLUMN_MAX];
+    struct row row;
+    unsigned last;
+    const char *why = read_header(c, meaning, &last);
+    memset(&row, 0, sizeof row);
+    for (skip_line_ends(c); !why && c->at < c->end; skip_line_ends(c)) {
+        why = read_row(c, meaning, last, &row);
+        if (!why)
+            take_row(j, &row);
+        if (!why)
+            why = j->unreadable;
+    }
+    if (!why)
+        end_proxy(j);
+    return why ? why : j->unreadable;
 }
 
 struct probe_result balancer_read_haproxy(const char *text, size_t len, const struct balancer_spec *spec)
 {
-    struct reader reader = {text, text + len, false};
-    int place[COLUMN_COUNT];
-    struct row row;
-    if (!read_head(&reader, place))
-        return balancer_unreadable("no HAProxy statistics: the columns pxname, svname, status are not all there");
-    struct summary *s = calloc(1, sizeof *s);
-    if (!s)
-        return probe_result_unknown(EVIDENCE_REASON_LOCAL);
-    while (reader.at < reader.end) {
-        read_row(&reader, place, &row);
-        take_row(s, &row, spec);
-    }
-    struct probe_result r = judge(s, spec);
-    bool has_row = s->count > 0;
-    for (unsigned i = 0; i < s->count; i++)
-        has_row &= s->backend[i].has_row;
-    if (!has_row)
-        r = balancer_unreadable("the statistics list no backend that counts");
-    for (unsigned i = 0; i < spec->backend_count; i++) {
-        unsigned at = 0;
-        while (at < s->count && strcmp(s->backend[at].name, spec->backends[i]) != 0)
-            at++;
-        if (at == s->count)
-            r = balancer_unreadable("the statistics list no backend \"%s\"", spec->backends[i]);
-    }
-    free(s);
-    return r;
+    struct cursor c = {text, text + len};
+    struct judgement j = {.spec = spec, .load = -1, .bad_words = probe_result_down(EVIDENCE_REASON_BALANCER_DOWN)};
+    const char *why = read_rows(&c, &j);
+    if (why)
+        return balancer_unreadable("no whole HAProxy statistics: %s", why);
+    if (j.bad)
+        return conclude(&j); // whatever became of others
+    for (unsigned i = 0; i < spec->backend_count; i++)
+        if (i >= BACKEND_MAX || !j.is_found[i])
+            return balancer_unreadable("the statistics list no backend \"%s\"", spec->backends[i]);
+    if (j.counted == 0)
+        return balancer_unreadable("the statistics list no backend that counts");
+    return conclude(&j);
 }

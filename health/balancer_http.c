@@ -20,6 +20,11 @@ struct reader {
     uv_idle_t closing; // so that `closed` comes from the loop, as with every kind
 };
 
+static unsigned text_max(enum balancer_type type)
+{
+    return type == BALANCER_HAPROXY_CSV ? BALANCER_STATISTICS_MAX : BALANCER_TEXT_MAX;
+}
+
 static struct probe_result read_document(struct reader *b, const struct http_response *response)
 {
     const struct balancer_spec *spec = &b->copy->spec;
@@ -28,7 +33,7 @@ static struct probe_result read_document(struct reader *b, const struct http_res
     if (response->status != 200)
         return balancer_unreadable("status %u", response->status);
     if (response->is_cut)
-        return balancer_unreadable("the document is longer than %d octets", BALANCER_TEXT_MAX);
+        return balancer_unreadable("the document is longer than %u octets", text_max(spec->type));
     switch (spec->type) {
     case BALANCER_ENVOY:
         return balancer_read_envoy(response->body, response->len, spec);
@@ -101,7 +106,7 @@ static void *open_reader(struct probe_host *host, const struct probe_spec *probe
     const struct probe_http http = {.method = "GET",
                                     .path = path[0] ? path : "/",
                                     .host = spec->host,
-                                    .body_max_bytes = BALANCER_TEXT_MAX,
+                                    .body_max_bytes = text_max(spec->type),
                                     .credentials = spec->credentials,
                                     .tls = spec->tls};
     struct reader *b = calloc(1, sizeof *b);

@@ -12,11 +12,15 @@
 extern "C" {
 #endif
 
-enum { BALANCER_TEXT_MAX = 1024 * 1024 }; // longer documents are unreadable
+// Longer documents are unreadable. Ten thousand servers of HAProxy take 3 MB; JSON grows in memory when it is parsed.
+enum { BALANCER_TEXT_MAX = 1024 * 1024, BALANCER_STATISTICS_MAX = 4 * 1024 * 1024 };
 
-// HAProxy's statistics, `;csv` or `show stat`: columns are found by their names. Good while each backend that counts
-// (spec->backends, none: all) is not DOWN and has `need` servers up. Load: sessions of the servers that are up against
-// their limits, else against the backend's, or all sessions against spec->sessions_max; a queue is a load of 100 %.
+// HAProxy's statistics, `;csv` or `show stat`: columns are found by their names. A text that is not whole (a row that
+// ends early, an end inside quotes) is unreadable, so that a cut one cannot make a backend look short of servers.
+// Good while each backend that counts (spec->backends, none: all) is UP and has `need` usable servers: `act` and `bck`
+// of its row, else its server rows counted; a backend without servers counts by its status alone.
+// Load, the largest of: a backend's sessions against the limits of its servers that are up, if each has one; a
+// frontend's against its limit; instead of both, all backends' against spec->sessions_max; 100 % while requests wait.
 struct probe_result balancer_read_haproxy(const char *text, size_t len, const struct balancer_spec *spec);
 
 // HAProxy's agent-check: one line of words such as "up", "drain", "75%", "down #reason". A weight of 75 % is a load of

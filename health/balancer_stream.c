@@ -23,6 +23,12 @@ static bool has_line(void *user, const char *text, size_t len)
     return memchr(text, '\n', len) != NULL;
 }
 
+// The runtime socket ends its answers with an empty line; without it HAProxy went away in the middle.
+static bool is_whole(const struct stream_reply *reply)
+{
+    return reply->len >= 2 && memcmp(reply->text + reply->len - 2, "\n\n", 2) == 0;
+}
+
 static void on_reply(void *user, const struct stream_reply *reply)
 {
     struct reader *b = user;
@@ -34,6 +40,8 @@ static void on_reply(void *user, const struct stream_reply *reply)
         result = balancer_unreadable("the answer is longer than %zu octets", reply->len);
     } else if (b->copy->spec.type == BALANCER_AGENT) {
         result = balancer_read_agent(reply->text, reply->len);
+    } else if (!is_whole(reply)) {
+        result = balancer_unreadable("the answer was cut off after %zu octets", reply->len);
     } else {
         result = balancer_read_haproxy(reply->text, reply->len, &b->copy->spec);
     }
@@ -62,7 +70,7 @@ static void *open_reader(struct probe_host *host, const struct probe_spec *probe
     const struct stream_spec stream = {.server = spec->address,
                                        .unix_socket = is_agent ? NULL : spec->socket,
                                        .send = is_agent ? NULL : "show stat\n",
-                                       .reply_max = is_agent ? AGENT_REPLY_MAX : BALANCER_TEXT_MAX,
+                                       .reply_max = is_agent ? AGENT_REPLY_MAX : BALANCER_STATISTICS_MAX,
                                        .is_enough = is_agent ? has_line : NULL,
                                        .done = on_reply,
                                        .closed = on_closed,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "health/balancer_csv.h"
+#include "health/balancer_reading.h"
 
 #include <gtest/gtest.h>
 
@@ -35,11 +35,11 @@ std::string lines(std::initializer_list<const char *> rows)
     return text;
 }
 
-class BalancerCsv : public testing::TestWithParam<Row>
+class HaproxyStatistics : public testing::TestWithParam<Row>
 {
 };
 
-TEST_P(BalancerCsv, IsJudged)
+TEST_P(HaproxyStatistics, IsJudged)
 {
     const Row &row = GetParam();
     balancer_spec spec{};
@@ -48,7 +48,7 @@ TEST_P(BalancerCsv, IsJudged)
     spec.need = row.need;
     spec.sessions_max = row.sessions_max;
     const std::vector<char> exact(row.text.begin(), row.text.end()); // no zero octet behind it
-    const probe_result r = balancer_csv_judge(&spec, exact.data(), exact.size());
+    const probe_result r = balancer_read_haproxy(exact.data(), exact.size(), &spec);
     EXPECT_EQ(r.result, row.result) << row.why << ": " << r.detail;
     EXPECT_EQ(r.reason, row.reason) << row.why << ": " << r.detail;
     EXPECT_EQ(r.load_permille, row.load) << row.why << ": " << r.detail;
@@ -60,11 +60,11 @@ constexpr evidence_reason OK = EVIDENCE_REASON_OK, FEW = EVIDENCE_REASON_BALANCE
                           BAD = EVIDENCE_REASON_UNREADABLE;
 
 INSTANTIATE_TEST_SUITE_P(
-    Rows, BalancerCsv,
+    Rows, HaproxyStatistics,
     testing::Values(
         Row{"30 sessions of 100 that the servers take", lines({two_up}), {}, 2, 0, UP, OK, 300, "2 of 2 servers up"},
-        Row{"the operator's limit instead", lines({two_up}), {"app"}, 1, 60, UP, OK, 500, "30 sessions"},
-        Row{"one server more is needed", lines({two_up}), {"app"}, 3, 0, DOWN, FEW, 300, "backend app up, 2 of 2"},
+        Row{"the operator's limit instead", lines({two_up}), {"app"}, 1, 60, UP, OK, 500, "2 of 2"},
+        Row{"one server more is needed", lines({two_up}), {"app"}, 3, 0, DOWN, FEW, 300, "app: 2 of 2 servers up"},
         Row{"a backend that is not there may have been renamed",
             lines({two_up}),
             {"api"},
@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
             UNKNOWN,
             BAD,
             -1,
-            "not there: api"},
+            "no backend \"api\""},
         Row{"one is plainly down, whatever became of the other",
             lines({"app,s1,0,0,,DOWN,1,0,2,,,\n", "app,BACKEND,0,0,,DOWN,0,0,1,,,\n"}),
             {"api", "app"},
@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
             DOWN,
             FEW,
             -1,
-            "backend app down, 0 of 1"},
+            "app: 0 of 1 servers up, DOWN"},
         Row{"the balancer stopped the backend",
             lines({"app,BACKEND,0,0,,MAINT,0,0,1,,,\n"}),
             {"app"},
@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
             UP,
             OK,
             1000,
-            "2 waiting"},
+            "1 of 1"},
         Row{"a server without a limit: the backend has none, and its slim (fullconn) is a guess",
             lines({"app,s1,0,10,50,UP,1,0,2,3,,\n", "app,s2,0,10,,UP,1,0,2,3,,\n",
                    "app,BACKEND,0,95,100,UP,2,0,1,7,,\n"}),
@@ -160,15 +160,15 @@ INSTANTIATE_TEST_SUITE_P(
             OK,
             950,
             ""},
-        Row{"a page of statistics alone is no backend",
+        Row{"a page of statistics has no servers and counts by its status",
             lines({"stats,FRONTEND,,1,1000,OPEN,,,0,,,\n", "stats,BACKEND,0,0,,UP,0,0,1,,,\n"}),
             {},
             1,
             0,
-            UNKNOWN,
-            BAD,
-            -1,
-            "any backend"},
+            UP,
+            OK,
+            1,
+            "0 of 0"},
         Row{"other columns, other order, rows that go on, carriage returns",
             "# x,status,type,svname,new,pxname\r\n1,UP,2,s1,\"a,\"\"b\"\"\",app\r\n1,UP,1,BACKEND,,app,more,more\r\n",
             {},
@@ -205,9 +205,9 @@ INSTANTIATE_TEST_SUITE_P(
             OK,
             300,
             ""},
-        Row{"nothing", "", {}, 1, 0, UNKNOWN, BAD, -1, "no header"},
-        Row{"a page of a login form", "<html>", {}, 1, 0, UNKNOWN, BAD, -1, "no header"},
-        Row{"a header without the status", "# pxname,svname\napp,BACKEND\n", {}, 1, 0, UNKNOWN, BAD, -1, "missing"},
+        Row{"nothing", "", {}, 1, 0, UNKNOWN, BAD, -1, "no columns"},
+        Row{"a page of a login form", "<html>", {}, 1, 0, UNKNOWN, BAD, -1, "no columns"},
+        Row{"a header without the status", "# pxname,svname\napp,BACKEND\n", {}, 1, 0, UNKNOWN, BAD, -1, "no columns"},
         Row{"two columns of one name: which one is it?",
             "# pxname,svname,status,status\n",
             {},
@@ -264,17 +264,17 @@ INSTANTIATE_TEST_SUITE_P(
             UP,
             OK,
             -1,
-            "0 sessions"}));
+            "1 of 1"}));
 
-TEST(BalancerCsv, TheSlowestBackendGivesTheResponseTime)
+TEST(HaproxyStatistics, TheSlowestBackendGivesTheResponseTime)
 {
     balancer_spec spec{};
     spec.need = 1;
     const std::string text = lines({two_up, "b,s,0,0,,UP,1,0,2,1,,\n", "b,BACKEND,0,0,,UP,1,0,1,12,,\n"});
-    EXPECT_EQ(balancer_csv_judge(&spec, text.data(), text.size()).response_ns, 12000000u);
+    EXPECT_EQ(balancer_read_haproxy(text.data(), text.size(), &spec).response_ns, 12000000u);
 }
 
-TEST(BalancerCsv, EveryPrefixIsUpOrUnreadableButNeverDown)
+TEST(HaproxyStatistics, EveryPrefixIsUpOrUnreadableButNeverDown)
 {
     balancer_spec spec{};
     const char *backends[] = {"app"};
@@ -284,17 +284,17 @@ TEST(BalancerCsv, EveryPrefixIsUpOrUnreadableButNeverDown)
     const std::string text = lines({two_up});
     for (size_t len = 0; len < text.size(); len++) {
         const std::vector<char> part(text.begin(), text.begin() + static_cast<long>(len));
-        EXPECT_NE(balancer_csv_judge(&spec, part.data(), part.size()).result, EVIDENCE_DOWN) << len;
+        EXPECT_NE(balancer_read_haproxy(part.data(), part.size(), &spec).result, EVIDENCE_DOWN) << len;
     }
 }
 
-TEST(BalancerCsv, ColumnsWithoutEndAreRefused)
+TEST(HaproxyStatistics, ColumnsWithoutEndAreRefused)
 {
     balancer_spec spec{};
     std::string text = "# pxname,svname,status";
     for (int i = 0; i < 3000; i++)
         text += ",x";
-    EXPECT_EQ(balancer_csv_judge(&spec, text.data(), text.size()).reason, EVIDENCE_REASON_UNREADABLE);
+    EXPECT_EQ(balancer_read_haproxy(text.data(), text.size(), &spec).reason, EVIDENCE_REASON_UNREADABLE);
 }
 
 } // namespace
