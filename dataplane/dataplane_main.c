@@ -13,6 +13,7 @@
 
 #include "dataplane/counters_page.h"
 #include "dataplane/eal_dpdk.h"
+#include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/log.h"
 #include "dataplane/manager.h"
@@ -39,10 +40,27 @@ struct program {
     struct worker *worker; // options.core_count of them
     struct manager *manager;
     struct kernel_quiet quiet;
-    struct stream *stream; // null: without DNS over TCP
+    struct kernel_door *door; // null: none
+    struct stream *stream;    // null: without DNS over TCP
     uint64_t watched_loops[OPTIONS_CORE_MAX];
     bool stop; // read by the workers
 };
+
+// On the first port that the kernel does not share.
+static int open_kernel_door(struct program *p, struct port *port)
+{
+    char why[KERNEL_DOOR_WHY_CAP];
+    if (!p->options.kernel_interface || p->door || port->packet.has_kernel)
+        return 0;
+    p->door = port->door = kernel_door_open(p->options.kernel_interface, port->packet.mac, port->pool, why);
+    if (!p->door) {
+        log_error("%s", why);
+        return -1;
+    }
+    port->packet.has_kernel = true;
+    log_notice("port %s: all but the queries goes to %s", port->label, p->options.kernel_interface);
+    return 0;
+}
 
 static int start_ports(struct program *p)
 {
@@ -59,6 +77,8 @@ static int start_ports(struct program *p)
             log_error("%s", why);
             return -1;
         }
+        if (open_kernel_door(p, port) < 0)
+            return -1;
         if (port->kind == PORT_AF_PACKET)
             kernel_quiet_open(&p->quiet, p->options.address, p->options.address_count, p->options.port[i].name);
     }
@@ -189,11 +209,16 @@ static void stop_all(struct program *p)
     manager_free(p->manager);
     for (unsigned i = 0; i < p->options.core_count && p->worker; i++)
         rate_limit_free(p->worker[i].context.rate_limit);
+    kernel_door_close(p->door);
     for (unsigned i = 0; i < p->port_count; i++)
         port_close(&p->port[i]);
     kernel_quiet_close(&p->quiet);
     counters_page_fini(&p->counters);
     free(p->worker);
+    for (unsigned i = 0; i < p->options.port_count; i++)
+        if (p->options.port[i].kind == PORT_MEMIF)
+            return; // net_memif does not survive a clean-up while its peer is connected; the end of the process
+                    // suffices
     eal_stop();
 }
 

@@ -15,6 +15,8 @@ struct parse {
     size_t why_cap;
 };
 
+enum { INTERFACE_NAME_MAX = 15 };
+
 static int fail(const struct parse *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int fail(const struct parse *p, const char *format, ...)
 {
@@ -185,15 +187,20 @@ static int parse_value(const struct parse *p, const char *option, const char *va
         o->idle = (enum idle_policy)word;
     else if (strcmp(option, "--huge") == 0 && (word = parse_word(p, option, value, huge)) >= 0)
         o->huge = (enum huge_policy)word;
-    else if (strcmp(option, "--tcp") == 0 && (word = parse_word(p, option, value, tcp)) >= 0)
+    else if (strcmp(option, "--kernel-interface") == 0) {
+        if (value[0] == 0 || strlen(value) > INTERFACE_NAME_MAX || strpbrk(value, "/ "))
+            return fail(p, "%s %.40s: expected the name of an interface, at most %d characters", option, value,
+                        INTERFACE_NAME_MAX);
+        o->kernel_interface = value;
+    } else if (strcmp(option, "--tcp") == 0 && (word = parse_word(p, option, value, tcp)) >= 0)
         o->has_tcp = word;
     return word < 0 ? word : 0;
 }
 
 static bool takes_value(const char *option)
 {
-    static const char *const with_value[] = {"--port", "--cores",   "--socket", "--state-dir",
-                                             "--idle", "--address", "--tcp",    "--huge"};
+    static const char *const with_value[] = {"--port",    "--cores", "--socket", "--state-dir",       "--idle",
+                                             "--address", "--tcp",   "--huge",   "--kernel-interface"};
     for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++)
         if (strcmp(option, with_value[i]) == 0)
             return true;
@@ -276,6 +283,9 @@ const char *options_usage(void)
            "                    auto (default): busy with a pci port, otherwise sleep\n"
            "  --address IP      address of this node, repeatable: DNS over TCP listens there, and af_packet ports\n"
            "                    keep the kernel from refusing UDP port 53 there (default: all addresses)\n"
+           "  --kernel-interface NAME  on the first port that is not shared with the kernel: a TAP interface that "
+           "gets\n"
+           "                    all but the queries, so that TCP, ARP and echo work on the same addresses\n"
            "  --tcp on|off      DNS over TCP on kernel sockets (default on)\n"
            "  --socket PATH     image socket (default /run/signpost/dataplane.sock)\n"
            "  --state-dir DIR   last good tables (default /var/lib/signpost/dataplane)\n"

@@ -45,6 +45,7 @@ struct options {
     enum idle_policy idle;
     enum huge_policy huge;
     bool has_tcp;
+    const char *kernel_interface; // null: none
     bool is_verbose;
     bool wants_help, wants_version;
     char **eal; // what stood behind "--"

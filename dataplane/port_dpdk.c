@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <linux/if_xdp.h>
@@ -169,6 +170,22 @@ static int probe_interface(struct port *port, const struct port_spec *spec, unsi
     return probe_xdp(port, spec, number, worker_count, idle, why);
 }
 
+// A socket that a killed data plane left would keep the driver from making its own. One that somebody listens on stays.
+static void remove_left_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0 || strlen(path) >= sizeof address.sun_path) {
+        if (fd >= 0)
+            close(fd);
+        return; // the driver says what is wrong with the path
+    }
+    strcpy(address.sun_path, path);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 && errno == ECONNREFUSED)
+        unlink(path);
+    close(fd);
+}
+
 static int probe_spec(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
                       enum idle_policy idle, char why[PORT_WHY_CAP])
 {
@@ -178,6 +195,8 @@ static int probe_spec(struct port *port, const struct port_spec *spec, unsigned 
     case PORT_AF_XDP:
         return probe_interface(port, spec, number, worker_count, idle, why);
     case PORT_MEMIF:
+        if (spec->is_memif_server)
+            remove_left_socket(spec->name);
         snprintf(device, sizeof device, "net_memif%u", number);
         snprintf(arguments, sizeof arguments, "%s,role=%s,socket=%s,socket-abstract=no,id=0,rsize=11,bsize=2048%s",
                  device, spec->is_memif_server ? "server" : "client", spec->name, "");
@@ -368,6 +387,10 @@ void port_close(struct port *port)
     const bool has_info = rte_eth_dev_info_get(port->id, &info) == 0;
     if (port->is_started)
         rte_eth_dev_stop(port->id);
+    if (port->kind == PORT_MEMIF) { // its interrupt handler uses what a close has freed while the peer is connected
+        prepare(port);
+        return;
+    }
     rte_eth_dev_close(port->id);
     if (has_info && port->kind != PORT_PCI)
         rte_dev_remove(info.device);

@@ -19,6 +19,8 @@ extern "C" {
 
 enum { PORT_WHY_CAP = 400, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16 };
 
+struct kernel_door;
+
 struct port {
     uint16_t id;                   // DPDK's number
     uint16_t queue_count;          // worker n has queue n when n < queue_count
@@ -26,6 +28,7 @@ struct port {
     bool may_block;                // its receive function may sleep in poll(2): readers go offline around it
     bool has_checksum_flags;       // the driver reports checksums of received packets
     int wait_fd[OPTIONS_CORE_MAX]; // readable when the queue has packets; -1: none, sleep instead
+    struct kernel_door *door;      // the way to the kernel where the port itself has none; null: none
     struct rte_mempool *pool;
     enum port_kind kind;
     char label[PORT_LABEL_CAP]; // "af_packet:eth0"
@@ -59,7 +62,7 @@ bool port_poll_link(struct port *port);
 // Adds the port's statistics to *sum.
 void port_add_statistics(const struct port *port, struct port_statistics *sum);
 
-// Stops and removes the device. A zeroed port is legal.
+// Stops and removes the device; a memif device is only stopped, see eal_stop. A zeroed port is legal.
 void port_close(struct port *port);
 
 #ifdef __cplusplus

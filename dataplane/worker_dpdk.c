@@ -11,14 +11,15 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
+#include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/publish.h"
 
 enum { PREFETCH_AHEAD = 4, TIMER_SLACK_NS = 1000 };
 
 // Totals of one burst, added to the counters once.
 struct burst {
-    struct rte_mbuf *send[WORKER_BURST], *drop[WORKER_BURST];
-    unsigned send_count, drop_count;
+    struct rte_mbuf *send[WORKER_BURST], *drop[WORKER_BURST], *kernel[WORKER_BURST];
+    unsigned send_count, drop_count, kernel_count;
     uint64_t rx_bytes, tx_bytes;
 };
 
@@ -81,8 +82,13 @@ static void handle_frame(struct worker *w, const struct port *port, struct rte_m
         return;
     }
     uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-    if (packet_handle(&w->context, &port->packet, frame, len, cap, checksum_of(port, m), &reply_len) != PACKET_SEND) {
-        b->drop[b->drop_count++] = m; // a kernel behind the port has its own copy
+    const enum packet_verdict verdict =
+        packet_handle(&w->context, &port->packet, frame, len, cap, checksum_of(port, m), &reply_len);
+    if (verdict != PACKET_SEND) {
+        if (verdict == PACKET_KERNEL && port->door)
+            b->kernel[b->kernel_count++] = m;
+        else
+            b->drop[b->drop_count++] = m; // a kernel that shares the port has its own copy
         return;
     }
     m->data_len = (uint16_t)reply_len; // also cuts Ethernet padding
@@ -122,7 +128,7 @@ static unsigned serve_port(struct worker *w, const struct port *port, uint64_t t
     w->context.now_s = (uint32_t)(w->clock.wall_us / 1000000u);
     load_snapshot(w, is_clock_set);
     struct burst b;
-    b.send_count = b.drop_count = 0;
+    b.send_count = b.drop_count = b.kernel_count = 0;
     b.rx_bytes = b.tx_bytes = 0;
     for (unsigned i = 0; i < n; i++) {
         if (i + PREFETCH_AHEAD < n)
@@ -135,6 +141,19 @@ static unsigned serve_port(struct worker *w, const struct port *port, uint64_t t
         send_burst(w, port, &b);
     if (b.drop_count)
         rte_pktmbuf_free_bulk(b.drop, b.drop_count);
+    if (b.kernel_count && kernel_door_put(port->door, b.kernel, b.kernel_count) < b.kernel_count)
+        counters_add(w->counters, COUNTER_kernel_full, 1);
+    return n;
+}
+
+// What the kernel sends by a port that it does not share.
+static unsigned carry_from_kernel(struct worker *w, const struct port *port)
+{
+    struct rte_mbuf *frame[WORKER_BURST];
+    const unsigned n = kernel_door_take(port->door, frame, WORKER_BURST);
+    const unsigned sent = n ? rte_eth_tx_burst(port->id, (uint16_t)w->number, frame, (uint16_t)n) : 0;
+    if (sent < n)
+        rte_pktmbuf_free_bulk(frame + sent, n - sent);
     return n;
 }
 
@@ -143,8 +162,11 @@ unsigned worker_turn(struct worker *w)
     unsigned received = 0;
     const uint64_t started = rte_rdtsc();
     for (unsigned i = 0; i < w->port_count; i++)
-        if (w->number < w->port[i].queue_count)
+        if (w->number < w->port[i].queue_count) {
             received += serve_port(w, &w->port[i], started);
+            if (w->number == 0 && w->port[i].door)
+                received += carry_from_kernel(w, &w->port[i]);
+        }
     counters_add(w->counters, COUNTER_loops, 1);
     if (received) {
         counters_add(w->counters, COUNTER_loops_busy, 1);

@@ -310,9 +310,28 @@ struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, p
     return p;
 }
 
-static struct target *find_target(struct prober *p, const struct probe_address *address)
+struct wanted { // what both kinds of specification have
+    const struct probe_kind *kind;
+    const struct probe_spec *probe;
+    const struct balancer_spec *balancer;
+    struct probe_address address;
+    uint64_t interval_ns, timeout_ns;
+    uint32_t jitter_percent;
+};
+
+// What a balancer without an address is bounded by: its Unix socket, or server and port of its URL.
+static uint64_t hash_of_place(const struct balancer_spec *spec)
 {
-    const uint64_t hash = probe_identity_hash(&address->address, address->len);
+    const char *text = spec->socket && spec->socket[0] ? spec->socket : spec->url ? spec->url : "";
+    const char *host = strstr(text, "://");
+    return probe_identity_hash(text, host ? (size_t)(host - text) + 3 + strcspn(host + 3, "/?#") : strlen(text));
+}
+
+static struct target *find_target(struct prober *p, const struct wanted *w)
+{
+    const struct probe_address *address = &w->address;
+    const uint64_t hash = w->balancer && !address->len ? hash_of_place(w->balancer)
+                                                       : probe_identity_hash(&address->address, address->len);
     struct target **at = &p->target[hash % BUCKETS];
     while (*at && (*at)->hash != hash) // a collision of 64 bits would only share a limit
         at = &(*at)->next;
@@ -344,20 +363,11 @@ static struct item *find_item(struct prober *p, uint64_t hash, const char *ident
     return it;
 }
 
-struct wanted { // what both kinds of specification have
-    const struct probe_kind *kind;
-    const struct probe_spec *probe;
-    const struct balancer_spec *balancer;
-    struct probe_address address;
-    uint64_t interval_ns, timeout_ns;
-    uint32_t jitter_percent;
-};
-
 // Takes over `identity`.
 static int new_item(struct prober *p, const struct wanted *w, char *identity, uint64_t hash, struct item **out)
 {
     struct item *it = calloc(1, sizeof *it);
-    struct target *target = find_target(p, &w->address);
+    struct target *target = find_target(p, w);
     if (!it || !target) {
         free(it);
         free(identity);

@@ -11,3 +11,6 @@ $(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(call objs,$(S
 bench-failover: deps all ## from a fault to the changed answer, six faults, TRIALS (200) of each
 	@scripts/bench-failover --trials $(or $(TRIALS),200)
 .PHONY: bench-failover
+bench-probes: deps all ## what 10,000 probes a second cost
+	@scripts/bench-probes
+.PHONY: bench-probes

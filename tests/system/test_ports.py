@@ -39,8 +39,10 @@ def start(lab, host, port, *more):
     process = host.start("dataplane", [program("signpost-dataplane"), "--port", port, "--socket",
                                        lab.path("dataplane.sock"), "--state-dir", folder, "--address", NODE,
                                        "--address", NODE6, *more])
-    wait_until(lambda: "ready:" in process.log() or not process.is_running(), 15, "the data plane is ready")
-    assert "ready:" in process.log(), process.log()
+    lab.starts = getattr(lab, "starts", 0) + 1  # all write to one log
+    wait_until(lambda: process.log().count("ready:") == lab.starts or not process.is_running(), 15,
+               "the data plane is ready")
+    assert process.is_running(), process.log()
     return process
 
 
@@ -139,18 +141,38 @@ def test_a_vlan_tag_is_kept(lab, port):
         wait_until(is_answered, 10, "a tagged query is answered")
 
 
-def test_memif(lab):
-    """memif joins two processes: here dpdk-testpmd carries frames between it and the client's link."""
+@pytest.mark.parametrize("kernel_interface", ["", "dns0"])
+def test_memif(lab, kernel_interface):
+    """memif joins two processes: here dpdk-testpmd carries frames between it and the client's link.
+
+    Alone the data plane answers ARP, neighbour discovery and echo itself; with a kernel interface the kernel does, and
+    DNS over TCP works on the same addresses.
+    """
     node, client = two_hosts(lab, False)
     path = lab.path("memif.sock")
-    start(lab, node, f"memif:server:{path}")
+    process = start(lab, node, f"memif:server:{path}",
+                    *(["--kernel-interface", kernel_interface] if kernel_interface else []))
+    if kernel_interface:
+        node.ip("addr", "add", f"{NODE}/24", "dev", kernel_interface)
+        node.ip("addr", "add", f"{NODE6}/64", "dev", kernel_interface, "nodad")
     node.start("testpmd", ["dpdk-testpmd", "-l", "0-1", "--no-huge", "-m", "256", "--no-pci", "--file-prefix",
                            f"{lab.prefix}pmd", "--vdev", f"net_memif0,role=client,socket={path},socket-abstract=no",
                            "--vdev", "net_af_packet0,iface=eth0", "--", "--no-mlockall", "--total-num-mbufs=4096",
                            "--forward-mode=io", "--auto-start", "--stats-period=10"])
     for server in (NODE, NODE6):
-        check_dns(client, server, seconds=20)
+        asked = check_dns(client, server, seconds=20)
         check_ping(client, server)
+        if kernel_interface:
+            assert asked.query_tcp(NAME).answer
+    assert process.stop() == 0
+    assert not kernel_interface or kernel_interface not in node.run("ip", "link").stdout
+
+
+def test_memif_comes_back_after_a_sudden_death(lab):
+    node, _ = two_hosts(lab, False)
+    path = lab.path("memif.sock")
+    start(lab, node, f"memif:server:{path}").kill()
+    assert start(lab, node, f"memif:server:{path}").stop() == 0
 
 
 def test_replies_carry_right_checksums(lab):
