@@ -278,14 +278,6 @@ static int set_socket(CURL *easy, curl_socket_t socket, int what, void *user, vo
     return uv_poll_start(&w->poll, events, on_socket) < 0 ? -1 : 0;
 }
 
-// A script that is started meanwhile must not hold our connections open.
-static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *to)
-{
-    (void)user;
-    (void)purpose;
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
 // libcurl may close a socket that it never took off the loop (a connection evicted from its cache).
 static int close_socket(void *user, curl_socket_t socket)
 {
@@ -491,7 +483,6 @@ static void set_options(struct http_fetch *f, const struct http_fetch_spec *spec
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, f->engine);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

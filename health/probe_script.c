@@ -5,9 +5,12 @@
 // only, the first line of its output is shown. When its time is over the whole group is killed.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "health/probe_kind.h"
 
@@ -149,6 +152,8 @@ static int spawn(struct script_run *run)
                                           .flags = UV_PROCESS_DETACHED, // a session, and so a group, of its own
                                           .stdio_count = 3,
                                           .stdio = stdio};
+    // libcurl's sockets would go on in the script, and connections with them. Nothing else is ever executed here.
+    close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     return uv_spawn(p->loop, &run->process, &options);
 }
 

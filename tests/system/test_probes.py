@@ -101,7 +101,7 @@ class World:
     def settings(self):
         fast = 'servers = "127.0.0.1:8080"; interval = "100ms"; timeout = "80ms";'
         crowd = ", ".join(f'{{ name = "c{n}"; servers = "127.0.0.2:8080"; path = "/{n}"; interval = "500ms"; timeout = "400ms"; }}'
-                          for n in range(60))
+                          for n in range(32))
         hanging = ", ".join(f'{{ type = "json"; url = "http://127.0.0.3:8080/{n}"; load_path = "l"; role = "load-only"; }}'
                             for n in range(8))
         sites = {
@@ -167,7 +167,7 @@ def test_few_probes_at_a_time_against_one_address(world):
     wait_until(lambda: world.node.ask("stats")["probes"]["deferred"] > 20, 10, "probes wait for a place")
     assert PER_TARGET_MAX - 2 <= world.tarpit.open_max <= PER_TARGET_MAX + 2  # closing takes a moment to be seen
     asked = {line.split()[1] for _, line in list(world.tarpit.seen)}
-    wait_until(lambda: len({line.split()[1] for _, line in list(world.tarpit.seen)}) == 60, 10,
+    wait_until(lambda: len({line.split()[1] for _, line in list(world.tarpit.seen)}) == 32, 10,
                f"everyone has a turn, not only {len(asked)}")
 
 
