@@ -14,3 +14,6 @@ bench-failover: deps all ## from a fault to the changed answer, six faults, TRIA
 bench-probes: deps all ## what 10,000 probes a second cost
 	@scripts/bench-probes
 .PHONY: bench-probes
+bench-peers: deps all ## answers a second beside Knot and NSD over veth
+	@scripts/bench-peers
+.PHONY: bench-peers
