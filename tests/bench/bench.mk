@@ -17,3 +17,6 @@ bench-probes: deps all ## what 10,000 probes a second cost
 bench-peers: deps all ## answers a second beside Knot and NSD over veth
 	@scripts/bench-peers
 .PHONY: bench-peers
+bench-scale: deps all $(OBJ)/tests/bench/bench_answer ## what a million names cost
+	@scripts/bench-scale
+.PHONY: bench-scale
