@@ -205,7 +205,7 @@ lint: deps ## format, layer arrows, headers alone in C and C++, sizes
 cov: deps ## branch coverage of the unit tests to build/cov
 	@$(MAKE) --no-print-directory FLAVOUR=cov test-unit
 	@mkdir -p build/cov/report && gcovr --branches -r . --exclude 'tests/.*' --html-details build/cov/report/index.html --print-summary build/cov
--include $(wildcard tests/bench/*.mk)
+-include $(wildcard tests/bench/*.mk tests/nic/*.mk)
 
 PREFIX ?= /usr/local
 install: all ## install programs, unit files, manual pages under DESTDIR and PREFIX
@@ -216,7 +216,7 @@ install: all ## install programs, unit files, manual pages under DESTDIR and PRE
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk tests/nic/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
 .PHONY: all deps test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

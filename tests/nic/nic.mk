@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+$(OBJ)/tests/nic/show_counters: $(OBJ)/tests/nic/guest/show_counters.o $(call objs,$(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@
+test-nic: deps all $(OBJ)/tests/nic/show_counters ## the data plane on emulated cards, in a QEMU guest; no root, no KVM
+	@scripts/run-tests nic
+.PHONY: test-nic
