@@ -188,8 +188,13 @@ test-unit: $(UNIT_BINS) $(FUZZ_BINS) ## only what needs no network namespace and
 	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay
 check: deps all test-bins ## test, and the long simulator runs
 	@FLAVOUR=$(FLAVOUR) SIGNPOST_SIM_RUNS=10000 scripts/run-tests unit fuzz-replay dpdk system
-test-lab: deps all ## claims and comparisons with real servers
+test-lab: deps-lab all ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
 	@scripts/run-tests lab
+deps-lab: $(BUILD)/.deps-lab
+$(BUILD)/.deps-lab: scripts/install-deps scripts/packages
+	@mkdir -p $(BUILD)
+	@scripts/install-deps lab
+	@touch $@
 test-sanitizers: deps ## unit tests and corpus replay under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory FLAVOUR=asan test-unit
 race: deps ## publish and reclaim under ThreadSanitizer
@@ -218,5 +223,5 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk tests/nic/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
-.PHONY: all deps test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
+.PHONY: all deps deps-lab test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

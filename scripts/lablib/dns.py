@@ -14,10 +14,10 @@ from .process import Timeout, wait_until
 
 
 class Client:
-    """Asks one server over UDP, or TCP where said."""
+    """Asks one server over UDP, or TCP where said. With `recursion` the server is a resolver."""
 
-    def __init__(self, host, server):
-        self.host, self.server = host, server
+    def __init__(self, host, server, recursion=False):
+        self.host, self.server, self.recursion = host, server, recursion
         self.family = socket.AF_INET6 if ":" in server else socket.AF_INET
         self.udp = host.socket(self.family, socket.SOCK_DGRAM)
         self.udp.setblocking(False)
@@ -28,7 +28,8 @@ class Client:
     def query(self, name, kind="A", seconds=1.0, **options):
         """The whole response to one UDP query."""
         message = dns.message.make_query(name, kind, **options)
-        message.flags &= ~dns.flags.RD
+        if not self.recursion:
+            message.flags &= ~dns.flags.RD
         return self.exchange(message, seconds)
 
     def exchange(self, message, seconds=1.0):

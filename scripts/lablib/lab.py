@@ -27,6 +27,22 @@ def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
 
 
+def ip_batch(namespace, *lines):
+    """Many `ip` commands in one namespace at the price of one."""
+    done = subprocess.run(["ip", "-n", namespace, "-batch", "-"], input="\n".join(lines), capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip in {namespace}: {done.stderr.strip()}\n" + "\n".join(lines))
+
+
+def run_in(namespace, *command):
+    """A command of the laboratory's own in a namespace that is no host."""
+    done = subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} in {namespace}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def can_make_namespaces():
     """Empty, or the reason why not."""
     probe = f"spprobe{os.getpid()}"
@@ -52,18 +68,35 @@ def enter_own_namespaces():
     os.execvp("unshare", ["unshare", "-Urnm", "sh", "-c", inner, "sh", sys.executable, *sys.argv])
 
 
-class Host:
-    """One namespace with one interface on the bridge."""
+def sweep(namespace):
+    """Ends what still runs in a namespace (children whose parent was killed), and the namespace."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    for pid in map(int, found.stdout.split()):
+        try:
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
 
-    def __init__(self, lab, name, interface="eth0"):
+
+class Host:
+    """One namespace with one interface on a bridge: the laboratory's, or the one in the namespace `switch`."""
+
+    def __init__(self, lab, name, interface="eth0", switch=None):
         self.lab = lab
         self.name = name
         self.interface = interface
+        self.switch = switch or lab.bridge
+        self.resolv_conf = None  # a file that stands in for /etc/resolv.conf
         self.namespace = f"{lab.prefix}-{name}"
         self.link = f"{lab.prefix[-6:]}{name}"[:15]  # the other end, in the bridge's namespace
 
     def prefix(self):
-        return ["ip", "netns", "exec", self.namespace]
+        enter = ["ip", "netns", "exec", self.namespace]
+        if self.resolv_conf:
+            enter += ["sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', self.resolv_conf]
+        return enter
 
     def ip(self, *arguments):
         ip("-n", self.namespace, *arguments)
@@ -79,12 +112,12 @@ class Host:
                                f"{done.stderr}")
         return done
 
-    def start(self, name, command, env=None, cwd=None):
-        return self.lab.start(f"{self.name}-{name}", command, prefix=self.prefix(), env=env, cwd=cwd)
+    def start(self, name, command, **options):
+        return self.lab.start(f"{self.name}-{name}", command, prefix=self.prefix(), **options)
 
     def set_link(self, is_up):
         """Plugs the cable in or pulls it, on the bridge's side."""
-        ip("-n", self.lab.bridge, "link", "set", self.link, "up" if is_up else "down")
+        ip("-n", self.switch, "link", "set", self.link, "up" if is_up else "down")
 
     def socket(self, *arguments):
         """A socket inside this namespace; it stays there whoever uses it."""
@@ -118,6 +151,7 @@ class Lab:
         self.bridge = f"{self.prefix}-lan"
         self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
         self.hosts = {}
+        self.namespaces = []
         self.processes = []
         self.keep = keep
         self.is_closed = False
@@ -127,11 +161,15 @@ class Lab:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: sys.exit(1))
-        ip("netns", "add", self.bridge)
-        ip("-n", self.bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0", "stp_state", "0",
-           "mcast_snooping", "0")
-        ip("-n", self.bridge, "link", "set", "br0", "up")
+        self.add_switch(self.bridge)
         return self
+
+    def add_switch(self, namespace):
+        """A namespace with a bridge, br0, for hosts to be plugged into."""
+        ip("netns", "add", namespace)
+        self.namespaces.append(namespace)
+        ip_batch(namespace, "link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0", "link set br0 up",
+                 "link set lo up")
 
     def __exit__(self, kind, error, trace):
         if kind is not None and not issubclass(kind, SystemExit):
@@ -139,22 +177,21 @@ class Lab:
         if not self.keep:
             self.close()
 
-    def add_host(self, name, addresses=(), interface="eth0"):
-        host = Host(self, name, interface)
+    def add_host(self, name, addresses=(), interface="eth0", switch=None):
+        host = Host(self, name, interface, switch)
         ip("netns", "add", host.namespace)
+        self.namespaces.append(host.namespace)
         self.hosts[name] = host
         ip("link", "add", interface, "netns", host.namespace, "type", "veth", "peer", "name", host.link, "netns",
-           self.bridge)
+           host.switch)
         # af_packet and af_xdp see frames as they are in memory: checksums have to be there.
         host.run("ethtool", "-K", interface, "tx", "off", "gso", "off", "tso", "off")
         # A tag that stands beside the frame (which is how the kernel carries it) never reaches an AF_XDP socket.
-        subprocess.run(["ip", "netns", "exec", self.bridge, "ethtool", "-K", host.link, "txvlan", "off"], check=False,
+        subprocess.run(["ip", "netns", "exec", host.switch, "ethtool", "-K", host.link, "txvlan", "off"], check=False,
                        capture_output=True)
-        ip("-n", self.bridge, "link", "set", host.link, "master", "br0", "up")
-        host.ip("link", "set", "lo", "up")
-        host.ip("link", "set", interface, "up")
-        for address in addresses:
-            host.add_address(address)
+        ip("-n", host.switch, "link", "set", host.link, "master", "br0", "up")
+        ip_batch(host.namespace, "link set lo up", f"link set {interface} up",
+                 *(f"addr add {address} dev {interface}{' nodad' if ':' in address else ''}" for address in addresses))
         return host
 
     def path(self, *parts):
@@ -187,10 +224,10 @@ class Lab:
             return
         self.is_closed = True
         for process in reversed(self.processes):
-            process.signal(signal.SIGTERM)
+            process.signal(signal.SIGCONT)
+            process.signal(process.stop_signal)
         for process in reversed(self.processes):
             process.stop(5)
-        for host in self.hosts.values():
-            subprocess.run(["ip", "netns", "del", host.namespace], check=False, capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.bridge], check=False, capture_output=True)
+        for namespace in reversed(self.namespaces):
+            sweep(namespace)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -22,11 +22,12 @@ def wait_until(condition, seconds, what, pause=0.005):
 
 
 class Process:
-    """A running program. `prefix` puts it into a namespace."""
+    """A running program. `prefix` puts it into a namespace; `stop_signal` is what it calls a polite request to end."""
 
-    def __init__(self, name, command, log_path, prefix=(), env=None, cwd=None):
+    def __init__(self, name, command, log_path, prefix=(), env=None, cwd=None, stop_signal=signal.SIGTERM):
         self.name = name
         self.log_path = log_path
+        self.stop_signal = stop_signal
         self.command = [*prefix, *command]
         self.started_at = time.monotonic()
         with open(log_path, "ab") as log:
@@ -44,6 +45,11 @@ class Process:
         if self.is_running():
             self.popen.send_signal(number)
 
+    def signal_group(self, number):
+        """To the program and the children that stayed in its group: nginx and php-fpm with their workers."""
+        if self.is_running():
+            os.killpg(self.pid, number)
+
     def kill(self):
         """At once, as a crash would."""
         self.signal(signal.SIGKILL)
@@ -51,7 +57,7 @@ class Process:
 
     def stop(self, seconds=10):
         """Politely; by force after `seconds`. The exit status."""
-        self.signal(signal.SIGTERM)
+        self.signal(self.stop_signal)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site's web servers (nginx) behind its balancer (HAProxy), as an operator would set them up."""
 import os
+import signal
 
 from .process import wait_until
 
@@ -20,6 +21,7 @@ http {{
   server {{
     listen {listen};
     root {folder}/nginx-{name}/root;
+    {more}
   }}
 }}
 """
@@ -44,18 +46,28 @@ frontend stats
   stats uri /haproxy
 backend servers
   balance roundrobin
+{health}
+{servers}
+"""
+
+# A backend that carries no traffic: HAProxy has its servers execute the page and looks for the database server's name.
+DATABASE = """backend database
+  option httpchk
+  http-check send meth GET uri /db ver HTTP/1.1 hdr Host www.example.com
+  http-check expect string {keyword}
 {servers}
 """
 
 
 class Web:
-    """One nginx with one page."""
+    """One nginx with one page. `more` goes into its server block."""
 
-    def __init__(self, host, name, listen, page):
+    def __init__(self, host, name, listen, page, more=""):
         self.host, self.name, self.listen = host, name, listen
         lab = host.lab
         self.page_path = lab.write(f"nginx-{name}/root/index.html", page)
-        self.config = lab.write(f"nginx-{name}.conf", NGINX.format(folder=lab.directory, name=name, listen=listen))
+        self.config = lab.write(f"nginx-{name}.conf", NGINX.format(folder=lab.directory, name=name, listen=listen,
+                                                                        more=more))
         os.makedirs(os.path.join(lab.directory, "log"), exist_ok=True)
         self.process = None
         self.start()
@@ -68,6 +80,11 @@ class Web:
     def stop(self):
         self.process.stop()
 
+    def kill(self):
+        """Master and workers at once."""
+        self.process.signal_group(signal.SIGKILL)
+        self.process.popen.wait()
+
     def set_page(self, text):
         temporary = f"{self.page_path}.new"
         with open(temporary, "w", encoding="utf-8") as file:
@@ -76,15 +93,18 @@ class Web:
 
 
 class Balancer:
-    """HAProxy in front of some webs."""
+    """HAProxy in front of some webs. `health` is a path to check them by; with `keyword` it also judges the database."""
 
-    def __init__(self, host, name, binds, stats, webs):
+    def __init__(self, host, name, binds, stats, webs, health="", keyword=""):
         self.host, self.name, self.stats = host, name, stats
         lab = host.lab
         self.socket = f"{lab.directory}/haproxy-{name}.sock"
-        text = HAPROXY.format(folder=lab.directory, name=name, stats=stats,
-                              binds="\n".join(f"  bind {bind}" for bind in binds),
-                              servers="\n".join(f"  server {web.name} {web.listen} check" for web in webs))
+        servers = "\n".join(f"  server {web.name} {web.listen} check" for web in webs)
+        text = HAPROXY.format(folder=lab.directory, name=name, stats=stats, servers=servers,
+                              health=f"  option httpchk GET {health}" if health else "",
+                              binds="\n".join(f"  bind {bind}" for bind in binds))
+        if keyword:
+            text += DATABASE.format(keyword=keyword, servers=servers)
         self.config = lab.write(f"haproxy-{name}.cfg", text)
         self.process = None
         self.start()

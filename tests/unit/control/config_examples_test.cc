@@ -83,7 +83,7 @@ TEST_F(ConfigExamples, load_with_their_zones_and_without_a_message)
         config_errors_fini(&errors);
     }
     closedir(folder);
-    EXPECT_TRUE(found.count("two-sites.conf"));
+    EXPECT_TRUE(found.count("active-passive.conf"));
     EXPECT_GE(found.size(), 4u);
 }
 

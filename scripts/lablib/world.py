@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two whole sites and a client network, as Signpost's users have them: routers, lines, and everything from Debian.
+
+    ams: ns .53, lb .80, web1 .81, web2 .82, db .90     192.0.2.0/24     2001:db8:1::/64
+    fra: the same                                       198.51.100.0/24  2001:db8:2::/64
+    net: client .10, far .210, unbound .20, bind .21, root .30           203.0.113.0/24   2001:db8:3::/64
+
+Addresses are those of the documentation's examples, which are the nodes' configurations here, as they stand. The world
+"internal" has private addresses: 10.1.0.0/24, 10.2.0.0/24, 10.3.0.0/24.
+"""
+import time
+
+from .dns import Client
+from .lab import Lab
+from .network import Core, Network
+from .postgres import begin_template
+from .process import wait_until
+from .resolvers import Resolver, start_root
+from .servers import page_comes
+from .site import Site, example
+
+ADDRESSES = {
+    "documentation": {"ams": ("192.0.2", "2001:db8:1::"), "fra": ("198.51.100", "2001:db8:2::"),
+                      "net": ("203.0.113", "2001:db8:3::")},
+    "internal": {"ams": ("10.1.0", "fd00:1::"), "fra": ("10.2.0", "fd00:2::"), "net": ("10.3.0", "fd00:3::")},
+}
+
+# What the servers above say of each configuration's zone.
+DELEGATION = """{zone}. IN NS ns-ams.{zone}.
+{zone}. IN NS ns-fra.{zone}.
+ns-ams.{zone}. IN A {ams}
+ns-ams.{zone}. IN AAAA {ams6}
+ns-fra.{zone}. IN A {fra}
+ns-fra.{zone}. IN AAAA {fra6}
+"""
+PARENT = """$ORIGIN example.com.
+$TTL 1h
+@ IN SOA ns hostmaster 1 3600 600 86400 60
+@ IN NS ns
+ns IN A {root}
+www IN CNAME www.gslb
+"""
+
+running = None  # the world of `scripts/lab`, in whose process tests then run
+
+
+class World(Lab):
+    """Context manager; after entering it both sites serve. `configuration` is the name of one of the documentation's."""
+
+    def __init__(self, configuration="active-passive", keep=False, say=lambda text: None):
+        super().__init__(keep)
+        self.configuration, self.say = configuration, say
+        self.zone = {"internal": "shop.internal", "delegated": "gslb.example.com"}.get(configuration, "example.com")
+        self.service = f"www.{self.zone}"
+        self.addresses = ADDRESSES["internal" if configuration == "internal" else "documentation"]
+        self.text = example(configuration)
+        self.started_at = time.monotonic()
+        self.closers = []  # called at the end, before anything is stopped
+
+    def add_switch(self, namespace):
+        if namespace != self.bridge:  # every network brings its own
+            super().add_switch(namespace)
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self.show_logs(10)
+            self.close()
+            raise
+        return self
+
+    def _start(self):
+        self.say("networks, routers and lines")
+        template = begin_template(self)
+        core = Core(self)
+        self.networks = {name: Network(self, core, name, number, *nets)
+                         for number, (name, nets) in enumerate(self.addresses.items(), 1)}
+        self.ams, self.fra = (Site(self.networks[name], name, template) for name in ("ams", "fra"))
+        self.sites = (self.ams, self.fra)
+        self._add_clients()
+        self.say("PostgreSQL, nginx, php-fpm, HAProxy, resolvers")
+        for site in self.sites:
+            site.start_servers()
+        self._start_resolvers()
+        for site in self.sites:
+            site.wait_database()
+        for site in self.sites:
+            page_comes(site.balancer_host, f"http://{site.address}/db")
+        self.say("Signpost")
+        for site in self.sites:
+            site.start_node(self.text)
+        for site in self.sites:
+            site.node.wait_ready()
+        self.at_ams, self.at_fra = (Client(self.client, site.node_address) for site in self.sites)
+        self.settle()
+
+    def _add_clients(self):
+        net = self.networks["net"]
+        self.client, self.far = net.add_host("client", 10), net.add_host("far", 210)
+        self.unbound_host, self.bind_host = net.add_host("unbound", 20), net.add_host("bind", 21)
+        self.root_host = net.add_host("root", 30)
+        for host in (self.client, self.far):
+            host.resolv_conf = self.write(f"resolv-{host.name}.conf", f"nameserver {net.net4}.20\noptions timeout:1\n")
+
+    def _start_resolvers(self):
+        net4 = self.networks["net"].net4
+        nodes = {"ams": self.ams.node_address, "ams6": self.ams.node_address6, "fra": self.fra.node_address,
+                 "fra6": self.fra.node_address6}
+        text = DELEGATION.format(zone=self.zone, **nodes)
+        zones = []
+        if self.configuration == "delegated":
+            zones = [("example.com", PARENT.format(root=f"{net4}.30") + text)]
+            text = f"example.com. IN NS ns.example.com.\nns.example.com. IN A {net4}.30\n"
+        self.root = start_root(self.root_host, f"{net4}.30", text, zones)
+        self.unbound = Resolver(self.unbound_host, "unbound", f"{net4}.20", f"{net4}.30")
+        self.bind = Resolver(self.bind_host, "bind", f"{net4}.21", f"{net4}.30")
+
+    def clients(self):
+        return (self.at_ams, self.at_fra)
+
+    def site(self, name):
+        return {"ams": self.ams, "fra": self.fra}[name]
+
+    def order(self, *names, kind="A"):
+        """Addresses of the named sites in this order."""
+        return tuple(self.site(name).address6 if kind == "AAAA" else self.site(name).address for name in names)
+
+    def settle(self, seconds=30):
+        """Waits until both nodes answer with both sites, in order, and are sure of it."""
+        def is_calm():
+            for client, site in zip(self.clients(), self.sites):
+                if client.addresses(self.service, seconds=0.3) != self.order("ams", "fra"):
+                    return False
+                if any(known["state"] != "up" or known["in_doubt"] for known in site.node.ask("sites")["sites"]):
+                    return False
+            return True
+        return wait_until(is_calm, seconds, "both sites are up, without a doubt, at both nodes", pause=0.05)
+
+    def configure(self, text=None):
+        """Gives both nodes another configuration (their own again without `text`) while they run."""
+        for site in self.sites:
+            site.node.write_config(text or self.text)
+            site.node.ctl("reload")
+
+    def repair(self):
+        """Everything runs, all lines are open."""
+        for network in self.networks.values():
+            if network.way != "open" or network.delay_ms:
+                network.delay_ms = 0
+                network.set_way("open")
+        for site in self.sites:
+            site.repair()
+
+    def parts(self):
+        found = [(f"{name}", resolver.process) for name, resolver in (("unbound", self.unbound), ("bind", self.bind),
+                                                                      ("root nsd", self.root))]
+        return [part for site in self.sites for part in site.parts()] + found
+
+    def close(self):
+        for closer in self.closers:
+            closer()
+        self.closers = []
+        super().close()
