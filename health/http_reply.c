@@ -23,7 +23,7 @@ static bool is_blank(const char *text)
 static bool take_status(struct http_reply *r)
 {
     const char *s = r->line;
-    if (strncmp(s, "HTTP/1.", 7) != 0 || s[7] < '0' || s[7] > '9' || s[8] != ' ')
+    if (r->line_len < 8 || s[7] < '0' || s[7] > '9' || s[8] != ' ')
         return false;
     unsigned status = 0;
     for (int i = 9; i < 12; i++) {
@@ -79,9 +79,8 @@ static bool end_head(struct http_reply *r)
         r->left = 0;
         return true;
     }
-    if (r->is_chunked && r->has_length)
-        return false;
-    if (r->is_head || r->status == 204 || r->status == 304 || r->status == 101 || (r->has_length && r->left == 0))
+    const bool is_empty = r->has_length && !r->is_chunked && r->left == 0;
+    if (r->is_head || r->status == 204 || r->status == 304 || r->status == 101 || is_empty)
         r->state = HTTP_REPLY_DONE;
     r->part = r->is_chunked ? CHUNK_SIZE : r->has_length ? BODY_TO_LENGTH : BODY_TO_END;
     return true;
@@ -139,7 +138,9 @@ static size_t feed_line(struct http_reply *r, const char *data, size_t len)
     // Lines that only frame chunks come as often as chunks do: only what is too long for them is counted.
     const bool is_frame = r->part == CHUNK_SIZE || r->part == CHUNK_END;
     r->head_octets += is_frame ? text - kept : used;
-    if (r->head_octets > HTTP_REPLY_HEAD_MAX || memchr(data, 0, text))
+    const size_t known = r->line_len < 7 ? r->line_len : 7; // what is no HTTP need not send a whole line
+    if (r->head_octets > HTTP_REPLY_HEAD_MAX || memchr(data, 0, text) ||
+        (r->part == STATUS_LINE && memcmp(r->line, "HTTP/1.", known) != 0))
         r->state = HTTP_REPLY_BAD;
     if (!newline || r->state == HTTP_REPLY_BAD)
         return used;

@@ -3,8 +3,8 @@
 //
 // For plain HTTP probes only, of which there may be ten thousand a second: libcurl takes twice the time of everything
 // else in such a probe. Source: RFC 9112 sections 4, 6 and 7. Provisional responses are passed over; a body ends by
-// chunks, by length or by the end of the connection; of two ways to tell its end that contradict each other none is
-// believed. Any octets; time is linear in them, and header lines, chunk extensions and trailers are bounded together.
+// chunks, else by length, else by the end of the connection; two lengths that differ are not believed. Any octets; time
+// is linear in them, and header lines, chunk extensions and trailers are bounded together.
 #pragma once
 
 #include <stdbool.h>

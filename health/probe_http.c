@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "health/probe_kind.h"
+
 enum {
     TEXT_CAP = 4096, // the schema's longest path and host fit
     BODY_FIRST_BYTES = 4096,
@@ -434,13 +436,15 @@ static void set_url(struct http_fetch *f, const struct http_fetch_spec *spec)
 static void set_headers(struct http_fetch *f, const struct http_fetch_spec *spec)
 {
     char line[TEXT_CAP], address[64];
-    if (has_text(spec->http->host))
+    if (probe_http_sets(spec->http, "Host"))
+        line[0] = 0;
+    else if (has_text(spec->http->host))
         snprintf(line, sizeof line, "Host: %s", spec->http->host);
     else
         snprintf(line, sizeof line, "Host: %s:%u",
                  spec->server.len ? address_text(&spec->server, true, address) : "localhost",
                  spec->server.len ? port_of(&spec->server) : 80);
-    f->headers = curl_slist_append(NULL, line);
+    f->headers = line[0] ? curl_slist_append(NULL, line) : NULL;
     for (unsigned i = 0; i < spec->http->header_count; i++)
         f->headers = curl_slist_append(f->headers, spec->http->headers[i]);
     curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
@@ -486,6 +490,7 @@ static void set_options(struct http_fetch *f, const struct http_fetch_spec *spec
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, f->engine);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -6,6 +6,8 @@
 // gone.
 #pragma once
 
+#include <string.h>
+#include <strings.h>
 #include <uv.h>
 
 #include "health/balancer.h"
@@ -52,8 +54,21 @@ struct probe_kind {
     void (*close)(void *instance);
 };
 
-extern const struct probe_kind probe_tcp_kind, probe_http_kind, probe_icmp_kind, probe_dns_kind, probe_script_kind,
-    probe_file_kind;
+// Did the operator set this request header himself?
+static inline bool probe_http_sets(const struct probe_http *http, const char *name)
+{
+    const size_t len = strlen(name);
+    for (unsigned i = 0; i < http->header_count; i++)
+        if (strncasecmp(http->headers[i], name, len) == 0 && http->headers[i][len] == ':')
+            return true;
+    return false;
+}
+
+// Can probe_plain_kind make this request? Else probe_http_kind does.
+bool probe_plain_suits(const struct probe_spec *spec);
+
+extern const struct probe_kind probe_tcp_kind, probe_http_kind, probe_plain_kind, probe_icmp_kind, probe_dns_kind,
+    probe_script_kind, probe_file_kind;
 extern const struct probe_kind balancer_http_kind, balancer_stream_kind;
 
 #ifdef __cplusplus

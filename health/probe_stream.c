@@ -106,6 +106,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     (void)buffer;
     if (run->is_over || n == 0)
         return;
+    if (n > 0 && spec->take) {
+        if (!spec->take(spec->user, run->reply, (size_t)n))
+            finish(run, 0, false);
+        return;
+    }
     if (n > 0) {
         run->len += (size_t)n;
         run->reply[run->len] = 0;

@@ -28,6 +28,9 @@ struct stream_spec {
     const char *unix_socket; // instead of the address; empty: none
     const char *send;        // empty: nothing
     size_t reply_max;        // octets; 0: no answer is read
+    // Gets the answer piece by piece, and says false when it is all that is wanted; nothing is kept then, and reply_max
+    // bounds the pieces only. Null: the answer is kept.
+    bool (*take)(void *user, const char *data, size_t len);
     // Whether the answer so far is all that is wanted. Null: read until the peer closes.
     bool (*is_enough)(void *user, const char *text, size_t len);
     // Once per run that was not aborted, from the loop.

@@ -423,14 +423,14 @@ static int add(struct prober *p, const struct wanted *w, char *identity, const s
     return rc ? rc : add_listener(it, who->kind, who->site, who->group, who->member);
 }
 
-static const struct probe_kind *kind_of_probe(enum probe_type type)
+static const struct probe_kind *kind_of_probe(const struct probe_spec *spec)
 {
-    switch (type) {
+    switch (spec->type) {
     case PROBE_TCP:
         return &probe_tcp_kind;
     case PROBE_HTTP:
     case PROBE_HTTPS:
-        return &probe_http_kind;
+        return probe_plain_suits(spec) ? &probe_plain_kind : &probe_http_kind;
     case PROBE_ICMP:
         return &probe_icmp_kind;
     case PROBE_DNS:
@@ -451,7 +451,7 @@ static const struct probe_kind *kind_of_balancer(enum balancer_type type)
 int prober_add_probe(struct prober *p, const struct probe_spec *spec, uint16_t site, uint16_t group, uint16_t member)
 {
     const struct listener who = {NULL, EVIDENCE_PROBE, site, group, member};
-    const struct wanted w = {.kind = kind_of_probe(spec->type),
+    const struct wanted w = {.kind = kind_of_probe(spec),
                              .probe = spec,
                              .address = spec->server,
                              .interval_ns = spec->interval_ns,

@@ -68,7 +68,8 @@ class Process:
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             return log.read()
 
-    def cpu_seconds(self):
+    def cpu_times(self):
+        """Seconds spent in the program itself, and in the kernel for it."""
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return int(fields[11]) / os.sysconf("SC_CLK_TCK"), int(fields[12]) / os.sysconf("SC_CLK_TCK")
