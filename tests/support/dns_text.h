@@ -28,9 +28,10 @@ using Bytes = std::vector<uint8_t>;
 inline const std::map<std::string, uint16_t> &types()
 {
     static const std::map<std::string, uint16_t> t = {
-        {"A", 1},      {"NS", 2},     {"CNAME", 5},  {"SOA", 6},    {"PTR", 12},   {"HINFO", 13}, {"MX", 15},
-        {"TXT", 16},   {"AAAA", 28},  {"SRV", 33},   {"DNAME", 39}, {"OPT", 41},   {"DS", 43},    {"SVCB", 64},
-        {"HTTPS", 65}, {"TKEY", 249}, {"TSIG", 250}, {"IXFR", 251}, {"AXFR", 252}, {"ANY", 255},  {"TYPE257", 257}};
+        {"A", 1},      {"NS", 2},     {"CNAME", 5},  {"SOA", 6},    {"PTR", 12},     {"HINFO", 13},
+        {"MX", 15},    {"TXT", 16},   {"AAAA", 28},  {"SRV", 33},   {"DNAME", 39},   {"OPT", 41},
+        {"DS", 43},    {"RRSIG", 46}, {"SVCB", 64},  {"HTTPS", 65}, {"TKEY", 249},   {"MAILB", 253},
+        {"TSIG", 250}, {"IXFR", 251}, {"AXFR", 252}, {"ANY", 255},  {"TYPE257", 257}};
     return t;
 }
 
@@ -127,8 +128,10 @@ inline Bytes rdata(uint16_t type, std::istringstream &in, const std::string &ori
         out.push_back(static_cast<uint8_t>(word.size()));
         out.insert(out.end(), word.begin(), word.end());
         break;
-    default: // hexadecimal
-        if (in >> word)
+    default: // hexadecimal, perhaps behind \# and a length (RFC 3597 section 5)
+        if (in >> word && word == "\\#")
+            number(), next();
+        if (!word.empty())
             for (size_t i = 0; i + 1 < word.size(); i += 2)
                 out.push_back(static_cast<uint8_t>(std::stoi(word.substr(i, 2), nullptr, 16)));
     }
