@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the SQLite door share. Only door_sqlite*.c and store_sqlite*.c include this.
+//
+//   door_sqlite.c          open, close, transactions, the table of operations
+//   door_sqlite_sql.c      statements: prepare once, bind, step, values in and out
+//   door_sqlite_init.c     our own tables, identity, peers
+//   door_sqlite_schema.c   the catalogue read into a schema
+//   door_sqlite_capture.c  change tables and triggers
+//   door_sqlite_log.c      change rows read, folded, written (repairs, compaction)
+//   door_sqlite_cut.c      cuts, batches, bootstrap chunks, digests
+//   door_sqlite_lists.c    conflicts, parked rows, doctor, counts
+//   store_sqlite.c         row operations of apply
+#pragma once
+
+#include <sqlite3.h>
+
+#include "dbsync/door.h"
+#include "dbsync/fold.h"
+
+// Statements of one table, by what they do; prepared when first used.
+enum table_statement {
+    STATEMENT_ROW, // the row by key
+    STATEMENT_EXISTS,
+    STATEMENT_WINDOW, // its change rows
+    STATEMENT_REMOTE, // its remembered remote registers
+    STATEMENT_DELETE,
+    STATEMENT_INSERT,
+    STATEMENT_LOG, // append a change row
+    STATEMENT_LOG_RANGE,
+    STATEMENT_LOG_DROP, // change rows of a key after a position
+    STATEMENT_CHUNK,
+    STATEMENT_COUNT
+};
+
+struct table_update { // an UPDATE for one set of columns
+    bool *column;
+    sqlite3_stmt *statement;
+};
+
+enum { TABLE_UPDATE_MAX = 64 }; // kept prepared for one table
+
+struct table_sql {
+    sqlite3_stmt *statement[STATEMENT_COUNT];
+    struct table_update update[TABLE_UPDATE_MAX];
+    unsigned update_count;
+    sqlite3_stmt **holder;       // one for each unique key
+    sqlite3_stmt **parent;       // one for each foreign key
+    sqlite3_stmt **children;     // one for each foreign key of this table, by parent's columns
+    bool has_window, has_remote; // some change row / remote register exists, as of the start of the transaction
+};
+
+// Statements without parameters in their text, prepared once by their number in door_sqlite_sql.c.
+struct door_sqlite {
+    struct door door;
+    struct store store;
+    sqlite3 *db;
+    char *path;
+    struct schema *schema;
+    struct table_sql *sql;  // [schema->table_count]
+    int64_t schema_version; // of SQLite, when the schema was read
+    int64_t add_count;      // of ours: grows with each add and remove
+    struct cached_statement {
+        const char *text; // a literal, compared by address
+        sqlite3_stmt *statement;
+    } cached[128];
+    unsigned cached_count;
+    uint16_t site;
+};
+
+static inline struct door_sqlite *door_sqlite_of(struct door *door)
+{
+    return (struct door_sqlite *)door;
+}
+
+// ---- door_sqlite_sql.c ----
+
+// A problem from SQLite's last error: -EAGAIN when busy or locked, -ESTALE when an object vanished, else -EIO.
+int sqlite_problem(struct door_sqlite *d, struct problem *problem, const char *doing);
+int sqlite_run(struct door_sqlite *d, const char *sql, struct problem *problem);
+// printf-like with SQLite's %Q and %w; several statements.
+int sqlite_runf(struct door_sqlite *d, struct problem *problem, const char *format, ...);
+int sqlite_prepare(struct door_sqlite *d, const char *sql, sqlite3_stmt **statement, struct problem *problem);
+// The prepared statement of a text that is a literal in the program; reset, with nothing bound. Null: see problem.
+sqlite3_stmt *sqlite_cached(struct door_sqlite *d, const char *literal, struct problem *problem);
+// One step: 1 a row, 0 done, negative errno. Resets the statement unless it gave a row.
+int sqlite_step(struct door_sqlite *d, sqlite3_stmt *statement, struct problem *problem);
+// Steps a statement that gives no rows.
+int sqlite_done(struct door_sqlite *d, sqlite3_stmt *statement, struct problem *problem);
+void sqlite_bind(sqlite3_stmt *statement, int at, const struct value *v);
+void sqlite_bind_key(sqlite3_stmt *statement, int at, const struct table *table, struct key key);
+// Borrowed until the next step.
+struct value sqlite_value(sqlite3_stmt *statement, int at);
+// A one-value query on literal SQL with up to two integer parameters; 0 rows: `*out` is left alone.
+int sqlite_number(struct door_sqlite *d, const char *literal, int64_t a, int64_t b, int64_t *out,
+                  struct problem *problem);
+
+// ---- others ----
+
+int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem);
+int door_sqlite_commit(struct door_sqlite *d, struct problem *problem);
+void door_sqlite_rollback(struct door_sqlite *d);
+
+int door_sqlite_init(struct door *door, uint16_t site, const char *name, struct problem *problem);
+int door_sqlite_identity(struct door *door, struct door_identity *identity, struct problem *problem);
+int door_sqlite_peer_add(struct door *door, uint16_t site, const char *name, struct problem *problem);
+int door_sqlite_peer_remove(struct door *door, uint16_t site, struct problem *problem);
+int door_sqlite_peers(struct door *door, struct door_peer *peer, unsigned cap, unsigned *count,
+                      struct problem *problem);
+int door_sqlite_peer_set_state(struct door *door, uint16_t site, enum peer_state state, const char *reason,
+                               struct problem *problem);
+int door_sqlite_peer_meet(struct door *door, uint16_t site, uint64_t incarnation, uint64_t applied_of_ours,
+                          struct problem *problem);
+int door_sqlite_renew(struct door *door, struct problem *problem);
+int64_t door_sqlite_wall_us(struct door_sqlite *d);
+// What is applied here of every peer.
+int door_sqlite_vector(struct door_sqlite *d, struct window_vector *vector, unsigned *peer_count,
+                       struct problem *problem);
+
+int door_sqlite_schema(struct door *door, const struct schema **schema, struct problem *problem);
+// Reads one table's definition; its options come from `options`.
+int door_sqlite_describe(struct door_sqlite *d, const char *name, const struct door_table_options *options,
+                         struct table *table, struct problem *problem);
+void door_sqlite_forget_schema(struct door_sqlite *d);
+
+int door_sqlite_add_table(struct door *door, const char *table, const struct door_table_options *options,
+                          struct problem *problem);
+int door_sqlite_remove_table(struct door *door, const char *table, bool force, struct problem *problem);
+int door_sqlite_table_sql(struct door *door, const char *table, const struct door_table_options *options, char **sql,
+                          struct problem *problem);
+
+// Reads the change row that a statement stands at: columns as STATEMENT_LOG_RANGE selects them.
+struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table, sqlite3_stmt *statement,
+                               struct arena *arena, struct problem *problem);
+// The statement of a table, prepared.
+sqlite3_stmt *door_sqlite_statement(struct door_sqlite *d, const struct table *table, enum table_statement which,
+                                    struct problem *problem);
+// Appends registers as a change row of ours.
+int door_sqlite_log_row(struct door_sqlite *d, const struct row *row, struct problem *problem);
+
+int door_sqlite_read_batch(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
+                           struct door_batch *batch, struct problem *problem);
+int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
+int door_sqlite_acked(struct door *door, uint16_t peer, uint64_t number, struct problem *problem);
+int door_sqlite_collect(struct door *door, bool *more, struct problem *problem);
+
+extern const struct store_ops store_sqlite_ops;

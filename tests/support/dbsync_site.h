@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// One site of a test: a SQLite database in memory that an application writes and a door reads and writes.
+//
+// The databases live in SQLite's "memdb" file system, so that application and door have connections of their own, as
+// they have to a file. Both ask a wrapper of it for the time: each site has its own clock, which the test sets.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "dbsync/door.h"
+}
+
+namespace dbsync_test
+{
+
+// A number of a site's own clock: microseconds since 1970.
+int64_t &clock_of(unsigned site);
+
+class Site
+{
+  public:
+    Site(unsigned number, const std::string &database);
+    ~Site();
+    Site(const Site &) = delete;
+
+    // The application.
+    void run(const std::string &sql);
+    int try_run(const std::string &sql);
+    // Rows as lines, columns joined by "|", quoted as SQL literals; NULL as "NULL".
+    std::string rows(const std::string &query);
+    std::string table(const std::string &which)
+    {
+        return rows("SELECT * FROM " + which + " ORDER BY 1, 2");
+    }
+    int64_t number_of(const std::string &query);
+
+    void add(const std::string &table, granularity g = GRANULARITY_COLUMN, unique_policy u = UNIQUE_PARK);
+    void open();
+    void close();
+
+    // The next batch for a peer behind `after`; empty: nothing to send.
+    std::vector<uint8_t> read(unsigned peer, uint64_t after, door_batch *info = nullptr);
+    apply_result apply(unsigned peer, const std::vector<uint8_t> &batch);
+
+    unsigned number;
+    std::string name, url;
+    sqlite3 *app = nullptr;
+    door *d = nullptr;
+    problem why{};
+};
+
+// Everything each has for the other, until both are silent. Number of batches moved; fails the test beyond a bound.
+unsigned settle(const std::vector<Site *> &sites);
+
+} // namespace dbsync_test
