@@ -29,6 +29,13 @@ static json_t *workers_json(struct daemon *d, json_t *total)
         json_object_set_new(total, "port_missed", json_integer((json_int_t)page.port_missed));
         json_object_set_new(total, "port_errors", json_integer((json_int_t)page.port_errors));
         json_object_set_new(total, "port_no_buffer", json_integer((json_int_t)page.port_no_buffer));
+        json_object_set_new(total, "port_link_changes", json_integer((json_int_t)page.port_link_changes));
+        json_object_set_new(total, "ports_down", json_integer((json_int_t)page.ports_down));
+        json_object_set_new(total, "port_resets", json_integer((json_int_t)page.port_resets));
+        json_object_set_new(total, "kernel_taken", json_integer((json_int_t)page.kernel_taken));
+        json_object_set_new(total, "kernel_refused", json_integer((json_int_t)page.kernel_refused));
+        json_object_set_new(total, "kernel_given", json_integer((json_int_t)page.kernel_given));
+        json_object_set_new(total, "kernel_lost", json_integer((json_int_t)page.kernel_lost));
         json_object_set_new(total, "publications", json_integer((json_int_t)page.publications));
         json_object_set_new(total, "images_refused", json_integer((json_int_t)page.images_refused));
     }

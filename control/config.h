@@ -50,6 +50,7 @@ struct config_dataplane {
     unsigned address_count;
     enum config_idle idle;
     enum config_tristate huge_pages;
+    bool offloads;
     const char *kernel_interface; // empty: none
     const char *socket;
     const char *state_dir;

@@ -111,11 +111,17 @@ static const struct config_key dataplane_keys[] = {
      .help = "Cores of the workers, such as `\"1\"` or `\"2-5\"`. Empty: one, chosen by the program."},
     {LIST(DP, "addresses", addresses, address_count), .type = CONFIG_KEY_ADDRESS, .list_max = 64,
      .help = "Addresses that this node answers on."},
-    {OF(DP, kernel_interface), .type = CONFIG_KEY_TEXT, .max = 15, .default_text = "",
+    {OF(DP, kernel_interface), .type = CONFIG_KEY_TEXT, .max = 21, .default_text = "",
      .help =
-         "Name of a TAP interface for the first port that the kernel does not share (`pci`, `memif`, `vdev`): all but "
+         "Name of an interface of the kernel for ports that the kernel does not share (`pci`, `memif`, `vdev`): all "
+         "but "
          "the queries goes there, so that DNS over TCP, ARP and echo work on the same addresses. Give the addresses "
-         "to that interface. Empty: none, the data plane answers ARP, neighbour discovery and echo itself."},
+         "to that interface. At most 15 characters; further ports have `NAME-1`, `NAME-2`. It is made by vhost-net "
+         "where "
+         "that works, else it is a TAP device; `tap:NAME` and `vhost:NAME` insist. Empty: none, the data plane answers "
+         "ARP, neighbour discovery and echo itself."},
+    {OF(DP, offloads), .type = CONFIG_KEY_BOOL, .default_text = "true",
+     .help = "Let cards check the checksums of what they receive. Switch it off for a card that does it wrong."},
     {OF(DP, idle), .type = CONFIG_KEY_CHOICE, .choices = idle_choices, .default_text = "auto",
      .help = "What a worker does while no packet comes."},
     {OF(DP, huge_pages), .type = CONFIG_KEY_CHOICE, .choices = tristate_choices, .default_text = "auto",

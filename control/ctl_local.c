@@ -70,6 +70,8 @@ static void print_arguments(const struct config *config)
         put("--address", config_address_text(&d->addresses[i], text));
     put("--tcp", d->tcp ? "on" : "off");
     put("--huge", tristate[d->huge_pages]);
+    if (!d->offloads)
+        put("--offloads", "off");
     if (d->kernel_interface && d->kernel_interface[0])
         put("--kernel-interface", d->kernel_interface);
     if (d->eal_option_count)

@@ -41,6 +41,20 @@ static void put_workers(FILE *out, struct daemon *d)
                (double)page.port_errors);
         single(out, "dataplane_port_no_buffer_total", "counter", "packets dropped for want of a buffer",
                (double)page.port_no_buffer);
+        single(out, "dataplane_port_link_changes_total", "counter", "times that a port's link went up or down",
+               (double)page.port_link_changes);
+        single(out, "dataplane_ports_down", "gauge", "ports without a link", (double)page.ports_down);
+        single(out, "dataplane_port_resets_total", "counter", "resets of ports that were stuck or whose driver asked",
+               (double)page.port_resets);
+        single(out, "dataplane_kernel_taken_total", "counter", "packets that the kernel's interface took",
+               (double)page.kernel_taken);
+        single(out, "dataplane_kernel_refused_total", "counter", "packets that the kernel's interface did not take",
+               (double)page.kernel_refused);
+        single(out, "dataplane_kernel_given_total", "counter", "packets that the kernel's interface gave",
+               (double)page.kernel_given);
+        single(out, "dataplane_kernel_lost_total", "counter",
+               "packets that the kernel's interface gave, dropped for want of a buffer or room",
+               (double)page.kernel_lost);
         single(out, "dataplane_publications_total", "counter", "tables published to the workers",
                (double)page.publications);
         single(out, "dataplane_images_refused_total", "counter", "images refused", (double)page.images_refused);

@@ -13,13 +13,12 @@
 
 #include "dataplane/counters_page.h"
 #include "dataplane/eal_dpdk.h"
-#include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/log.h"
 #include "dataplane/manager.h"
 #include "dataplane/notify.h"
 #include "dataplane/options.h"
-#include "dataplane/port_dpdk.h"
+#include "dataplane/port_care_dpdk.h"
 #include "dataplane/rate_limit.h"
 #include "dataplane/stream.h"
 #include "dataplane/worker_dpdk.h"
@@ -40,35 +39,23 @@ struct program {
     struct worker *worker; // options.core_count of them
     struct manager *manager;
     struct kernel_quiet quiet;
-    struct kernel_door *door; // null: none
-    struct stream *stream;    // null: without DNS over TCP
+    struct port_care care;
+    struct stream *stream; // null: without DNS over TCP
     uint64_t watched_loops[OPTIONS_CORE_MAX];
     bool stop; // read by the workers
 };
 
-// On the first port that the kernel does not share.
-static int open_kernel_door(struct program *p, struct port *port)
-{
-    char why[KERNEL_DOOR_WHY_CAP];
-    if (!p->options.kernel_interface || p->door || port->packet.has_kernel)
-        return 0;
-    p->door = port->door = kernel_door_open(p->options.kernel_interface, port->packet.mac, port->pool, why);
-    if (!p->door) {
-        log_error("%s", why);
-        return -1;
-    }
-    port->packet.has_kernel = true;
-    log_notice("port %s: all but the queries goes to %s", port->label, p->options.kernel_interface);
-    return 0;
-}
-
 static int start_ports(struct program *p)
 {
     char why[PORT_WHY_CAP];
-    const enum idle_policy idle = options_idle(&p->options);
     for (unsigned i = 0; i < p->options.port_count; i++) {
         struct port *port = &p->port[i];
-        if (port_open(port, &p->options.port[i], i, p->options.core_count, idle, why) < 0) {
+        const struct port_plan plan = {.number = i,
+                                       .worker_count = p->options.core_count,
+                                       .idle = options_idle(&p->options),
+                                       .has_offloads = p->options.has_offloads,
+                                       .has_door = p->options.kernel_interface != NULL};
+        if (port_open(port, &p->options.port[i], &plan, why) < 0) {
             log_error("%s", why);
             return -1;
         }
@@ -77,24 +64,22 @@ static int start_ports(struct program *p)
             log_error("%s", why);
             return -1;
         }
-        if (open_kernel_door(p, port) < 0)
-            return -1;
         if (port->kind == PORT_AF_PACKET)
             kernel_quiet_open(&p->quiet, p->options.address, p->options.address_count, p->options.port[i].name);
     }
-    return 0;
+    p->care = (struct port_care){.port = p->port,
+                                 .port_count = p->port_count,
+                                 .worker = p->worker,
+                                 .worker_count = p->options.core_count,
+                                 .page = p->counters.page};
+    return port_care_open_doors(&p->care, p->options.kernel_way, p->options.kernel_interface);
 }
 
 // Frames before a card's link is up are lost: wait, but never refuse to serve for it.
 static void wait_for_links(struct program *p)
 {
     for (unsigned waited = 0; waited < LINK_WAIT_MS; waited += 50) {
-        unsigned down = 0;
-        for (unsigned i = 0; i < p->port_count; i++) {
-            port_poll_link(&p->port[i]);
-            down += !p->port[i].is_up && p->port[i].kind == PORT_PCI;
-        }
-        if (down == 0)
+        if (port_care_poll_links(&p->care) == 0)
             return;
         nanosleep(&(struct timespec){0, 50000000}, NULL);
     }
@@ -166,15 +151,7 @@ static bool have_workers_moved(struct program *p)
 
 static void each_second(struct program *p)
 {
-    struct port_statistics sum = {0};
-    for (unsigned i = 0; i < p->port_count; i++) {
-        port_add_statistics(&p->port[i], &sum);
-        if (port_poll_link(&p->port[i]))
-            log_notice("port %s: link %s", p->port[i].label, p->port[i].is_up ? "up" : "down");
-    }
-    counters_page_set(&p->counters.page->port_missed, sum.missed);
-    counters_page_set(&p->counters.page->port_errors, sum.errors);
-    counters_page_set(&p->counters.page->port_no_buffer, sum.no_buffer);
+    port_care_look(&p->care, log_now_ns());
     if (have_workers_moved(p))
         notify_send("WATCHDOG=1");
     else
@@ -209,7 +186,7 @@ static void stop_all(struct program *p)
     manager_free(p->manager);
     for (unsigned i = 0; i < p->options.core_count && p->worker; i++)
         rate_limit_free(p->worker[i].context.rate_limit);
-    kernel_door_close(p->door);
+    port_care_close_doors(&p->care);
     for (unsigned i = 0; i < p->port_count; i++)
         port_close(&p->port[i]);
     kernel_quiet_close(&p->quiet);
@@ -227,7 +204,7 @@ static int start_all(struct program *p)
     char why[512];
     unsigned memory_mb = 0;
     for (unsigned i = 0; i < p->options.port_count; i++)
-        memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count);
+        memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count, p->options.kernel_interface);
     if (eal_start(&p->options, p->is_floating, memory_mb, why, sizeof why) < 0) {
         log_error("%s", why);
         return -1;
@@ -255,8 +232,8 @@ static void say_ready(const struct program *p)
     wait_for_links((struct program *)(uintptr_t)p);
     for (unsigned i = 0; i < p->port_count; i++) {
         const uint8_t *mac = p->port[i].packet.mac;
-        log_notice("port %s: %u queues, %02x:%02x:%02x:%02x:%02x:%02x, link %s", p->port[i].label,
-                   p->port[i].queue_count, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+        log_notice("port %s: %s, %u queues, %02x:%02x:%02x:%02x:%02x:%02x, link %s", p->port[i].label,
+                   p->port[i].driver, p->port[i].queue_count, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
                    p->port[i].is_up ? "up" : "down");
     }
     log_notice("ready: %u workers, %s, %s huge pages, %s", p->options.core_count,

@@ -15,8 +15,6 @@ struct parse {
     size_t why_cap;
 };
 
-enum { INTERFACE_NAME_MAX = 15 };
-
 static int fail(const struct parse *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int fail(const struct parse *p, const char *format, ...)
 {
@@ -166,11 +164,30 @@ static int parse_word(const struct parse *p, const char *option, const char *tex
     return fail(p, "%s %s: expected one of %s", option, text, allowed);
 }
 
+static int parse_kernel_interface(const struct parse *p, const char *value)
+{
+    struct options *o = p->options;
+    const char *name = value;
+    o->kernel_way = strncmp(value, "tap:", 4) == 0     ? KERNEL_WAY_TAP
+                    : strncmp(value, "vhost:", 6) == 0 ? KERNEL_WAY_VHOST
+                                                       : KERNEL_WAY_AUTO;
+    if (o->kernel_way != KERNEL_WAY_AUTO)
+        name = strchr(value, ':') + 1;
+    if (name[0] == 0 || strlen(name) > OPTIONS_INTERFACE_MAX || strpbrk(name, "/ :,"))
+        return fail(
+            p,
+            "--kernel-interface %.40s: expected the name of an interface, at most %d characters, or tap:NAME or "
+            "vhost:NAME",
+            value, OPTIONS_INTERFACE_MAX);
+    o->kernel_interface = name;
+    return 0;
+}
+
 static int parse_value(const struct parse *p, const char *option, const char *value)
 {
     static const char *const idle[] = {"auto", "busy", "sleep", NULL}; // enum idle_policy
     static const char *const huge[] = {"auto", "on", "off", NULL};     // enum huge_policy
-    static const char *const tcp[] = {"off", "on", NULL};
+    static const char *const on_off[] = {"off", "on", NULL};
     struct options *o = p->options;
     int word = 0;
     if (strcmp(option, "--port") == 0)
@@ -187,20 +204,19 @@ static int parse_value(const struct parse *p, const char *option, const char *va
         o->idle = (enum idle_policy)word;
     else if (strcmp(option, "--huge") == 0 && (word = parse_word(p, option, value, huge)) >= 0)
         o->huge = (enum huge_policy)word;
-    else if (strcmp(option, "--kernel-interface") == 0) {
-        if (value[0] == 0 || strlen(value) > INTERFACE_NAME_MAX || strpbrk(value, "/ "))
-            return fail(p, "%s %.40s: expected the name of an interface, at most %d characters", option, value,
-                        INTERFACE_NAME_MAX);
-        o->kernel_interface = value;
-    } else if (strcmp(option, "--tcp") == 0 && (word = parse_word(p, option, value, tcp)) >= 0)
+    else if (strcmp(option, "--kernel-interface") == 0)
+        return parse_kernel_interface(p, value);
+    else if (strcmp(option, "--offloads") == 0 && (word = parse_word(p, option, value, on_off)) >= 0)
+        o->has_offloads = word;
+    else if (strcmp(option, "--tcp") == 0 && (word = parse_word(p, option, value, on_off)) >= 0)
         o->has_tcp = word;
     return word < 0 ? word : 0;
 }
 
 static bool takes_value(const char *option)
 {
-    static const char *const with_value[] = {"--port",    "--cores", "--socket", "--state-dir",       "--idle",
-                                             "--address", "--tcp",   "--huge",   "--kernel-interface"};
+    static const char *const with_value[] = {"--port",    "--cores", "--socket", "--state-dir",        "--idle",
+                                             "--address", "--tcp",   "--huge",   "--kernel-interface", "--offloads"};
     for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++)
         if (strcmp(option, with_value[i]) == 0)
             return true;
@@ -227,6 +243,7 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
     options->socket_path = "/run/signpost/dataplane.sock";
     options->state_dir = "/var/lib/signpost/dataplane";
     options->has_tcp = true;
+    options->has_offloads = true;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0) {
             options->eal = argv + i + 1;
@@ -283,12 +300,13 @@ const char *options_usage(void)
            "                    auto (default): busy with a pci port, otherwise sleep\n"
            "  --address IP      address of this node, repeatable: DNS over TCP listens there, and af_packet ports\n"
            "                    keep the kernel from refusing UDP port 53 there (default: all addresses)\n"
-           "  --kernel-interface NAME  on the first port that is not shared with the kernel: a TAP interface that "
-           "gets\n"
-           "                    all but the queries, so that TCP, ARP and echo work on the same addresses\n"
+           "  --kernel-interface [tap:|vhost:]NAME  for ports that are not shared with the kernel: an interface that\n"
+           "                    gets all but the queries, so that TCP, ARP and echo work on the same addresses; of\n"
+           "                    further ports NAME-1, NAME-2 (default: vhost-net where it works, else TAP)\n"
            "  --tcp on|off      DNS over TCP on kernel sockets (default on)\n"
            "  --socket PATH     image socket (default /run/signpost/dataplane.sock)\n"
            "  --state-dir DIR   last good tables (default /var/lib/signpost/dataplane)\n"
+           "  --offloads on|off  let cards check checksums (default on; off for a card that does it wrong)\n"
            "  --huge WHEN       huge pages: auto (default: when enough are free), on, off\n"
            "  -v, --verbose     say more on standard error\n"
            "  --help, --version\n"

@@ -15,12 +15,14 @@ enum {
     OPTIONS_CORE_MAX = 62, // counters page: 64 blocks, two of them for other threads than workers
     OPTIONS_ADDRESS_MAX = 64,
     OPTIONS_TEXT_CAP = 200,
-    OPTIONS_CPU_MAX = 1024
+    OPTIONS_CPU_MAX = 1024,
+    OPTIONS_INTERFACE_MAX = 15 // characters of an interface's name
 };
 
 enum port_kind { PORT_AF_PACKET, PORT_AF_XDP, PORT_MEMIF, PORT_PCI, PORT_VDEV };
 enum idle_policy { IDLE_AUTO, IDLE_BUSY, IDLE_SLEEP };
 enum huge_policy { HUGE_AUTO, HUGE_ON, HUGE_OFF };
+enum kernel_way { KERNEL_WAY_AUTO, KERNEL_WAY_TAP, KERNEL_WAY_VHOST }; // auto: vhost-net where it works, else TAP
 
 struct port_spec {
     enum port_kind kind;
@@ -45,7 +47,9 @@ struct options {
     enum idle_policy idle;
     enum huge_policy huge;
     bool has_tcp;
+    bool has_offloads;
     const char *kernel_interface; // null: none
+    enum kernel_way kernel_way;
     bool is_verbose;
     bool wants_help, wants_version;
     char **eal; // what stood behind "--"

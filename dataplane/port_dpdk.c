@@ -21,6 +21,7 @@
 #include "dataplane/log.h"
 #include "dataplane/packet_sieve.h"
 #include "dataplane/port_filter.h"
+#include "dataplane/port_queues_dpdk.h"
 
 #ifndef SO_PREFER_BUSY_POLL
 #define SO_PREFER_BUSY_POLL 69
@@ -29,31 +30,13 @@
 #define SOL_XDP 283
 #endif
 
-enum {
-    DESCRIPTORS = 1024,      // per ring; a power of two, as vector receive functions want it
-    POOL_CACHE = 256,        // buffers kept by each worker
-    POOL_SLACK = 1024,       // bursts under way, and drivers that keep some
-    XDP_RING_BUFFERS = 8192, // fill, receive, transmit and completion ring of an AF_XDP queue: 2048 each
-    DESCRIPTORS_LISTED_MAX = 4096
-};
+enum { DESCRIPTORS_LISTED_MAX = 4096 };
 
 static int fail(int rc, char why[PORT_WHY_CAP], const struct port *port, const char *what, const char *remedy)
 {
     snprintf(why, PORT_WHY_CAP, "port %.100s: %s: %s%s%s", port->label, what, strerror(-rc), remedy[0] ? "; " : "",
              remedy);
     return rc < 0 ? rc : -EIO;
-}
-
-static unsigned pool_size(enum port_kind kind, unsigned worker_count)
-{
-    const unsigned rings = kind == PORT_AF_XDP ? XDP_RING_BUFFERS : 2 * DESCRIPTORS;
-    return worker_count * (rings + 2 * POOL_CACHE) + POOL_SLACK - 1;
-}
-
-unsigned port_memory_mb(enum port_kind kind, unsigned worker_count)
-{
-    const uint64_t each = RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(struct rte_mbuf) + 192; // object header and alignment
-    return (unsigned)(pool_size(kind, worker_count) * each >> 20) + 4;
 }
 
 // ---- descriptors that announce packets: the drivers do not hand theirs out, so ours are the new ones ----
@@ -208,7 +191,8 @@ static int probe_spec(struct port *port, const struct port_spec *spec, unsigned 
             rc = rte_eth_dev_get_port_by_name(device, &port->id);
         }
         return rc < 0 ? fail(-ENODEV, why, port, "DPDK found no NIC there",
-                             "bind it to vfio-pci first: `dpdk-devbind.py -s` shows the state")
+                             "its driver in DPDK may be missing (a package librte-net-*), or refuse it: --verbose says "
+                             "more")
                       : 0;
     }
     case PORT_VDEV:
@@ -219,88 +203,7 @@ static int probe_spec(struct port *port, const struct port_spec *spec, unsigned 
     return -EINVAL;
 }
 
-// ---- queues ----
-
-static uint64_t rss_types(uint64_t offered)
-{
-    const uint64_t udp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV6_UDP_EX;
-    const uint64_t ip = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_FRAG_IPV6 |
-                        RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_NONFRAG_IPV6_OTHER;
-    return offered & (udp | ip | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
-}
-
-static void fill_config(struct port *port, const struct rte_eth_dev_info *info, struct rte_eth_conf *config)
-{
-    const uint64_t rx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-    config->rxmode.offloads = info->rx_offload_capa & rx;
-    port->has_checksum_flags = config->rxmode.offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-    // Checksums of replies are made in software: most drivers leave their fast transmit path with any other offload.
-    // Every buffer of a queue is of one pool and referenced once, as fast free demands.
-    config->txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-    const uint64_t rss = rss_types(info->flow_type_rss_offloads);
-    if (port->queue_count > 1 && rss) {
-        config->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        config->rx_adv_conf.rss_conf.rss_hf = rss;
-    }
-    if (port->queue_count > 1 && !(rss & RTE_ETH_RSS_NONFRAG_IPV4_UDP) && port->kind == PORT_PCI)
-        log_warning("port %s: no hashing of UDP ports: queries of one client address use one worker", port->label);
-}
-
-static int set_up_queues(struct port *port, const struct rte_eth_dev_info *info, unsigned worker_count, int numa,
-                         char why[PORT_WHY_CAP])
-{
-    uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
-    int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
-    if (rc < 0)
-        return fail(rc, why, port, "ring sizes", "");
-    if (!port->pool) {
-        char name[32];
-        snprintf(name, sizeof name, "signpost_%u", port->id);
-        port->pool = rte_pktmbuf_pool_create(name, pool_size(port->kind, worker_count), POOL_CACHE, 0,
-                                             RTE_MBUF_DEFAULT_BUF_SIZE, numa);
-        if (!port->pool)
-            return fail(-rte_errno, why, port, "no memory for packet buffers", "give more huge pages, or --huge off");
-    }
-    for (uint16_t q = 0; q < port->queue_count; q++) {
-        rc = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)numa, NULL, port->pool);
-        if (rc == 0)
-            rc = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)numa, NULL);
-        if (rc < 0)
-            return fail(rc, why, port, "queues cannot be set up",
-                        port->kind == PORT_AF_XDP ? "is another program using XDP on the interface?" : "");
-    }
-    (void)info;
-    return 0;
-}
-
-static int configure(struct port *port, unsigned worker_count, char why[PORT_WHY_CAP])
-{
-    struct rte_eth_dev_info info;
-    struct rte_eth_conf config = {0};
-    int rc = rte_eth_dev_info_get(port->id, &info);
-    if (rc < 0)
-        return fail(rc, why, port, "device information", "");
-    unsigned queues = worker_count < info.max_rx_queues ? worker_count : info.max_rx_queues;
-    queues = queues < info.max_tx_queues ? queues : info.max_tx_queues;
-    if (queues < worker_count)
-        log_warning("port %s: %u queues for %u workers: the others get nothing from it", port->label, queues,
-                    worker_count);
-    port->queue_count = (uint16_t)queues;
-    fill_config(port, &info, &config);
-    rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &config);
-    if (rc < 0)
-        return fail(rc, why, port, "the device refuses the configuration", "");
-    const int numa = rte_eth_dev_socket_id(port->id);
-    rc = set_up_queues(port, &info, worker_count, numa < 0 ? 0 : numa, why);
-    if (rc < 0)
-        return rc;
-    struct rte_ether_addr mac;
-    rc = rte_eth_macaddr_get(port->id, &mac);
-    if (rc < 0)
-        return fail(rc, why, port, "hardware address", "");
-    memcpy(port->packet.mac, mac.addr_bytes, sizeof mac.addr_bytes);
-    return 0;
-}
+// ---- life ----
 
 static void prepare(struct port *port)
 {
@@ -311,18 +214,20 @@ static void prepare(struct port *port)
         port->wait_fd[i] = -1;
 }
 
-int port_open(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
-              enum idle_policy idle, char why[PORT_WHY_CAP])
+int port_open(struct port *port, const struct port_spec *spec, const struct port_plan *plan, char why[PORT_WHY_CAP])
 {
     prepare(port);
     port->kind = spec->kind;
+    port->plan = *plan;
+    port->plan.has_door = plan->has_door && (spec->kind == PORT_PCI || spec->kind == PORT_MEMIF ||
+                                             (spec->kind == PORT_VDEV && !strstr(spec->name, "af_packet")));
     snprintf(port->label, sizeof port->label, "%s:%s", port_kind_name(spec->kind), spec->name);
     uint8_t before[DESCRIPTORS_LISTED_MAX / 8];
     const int domain = spec->kind == PORT_AF_PACKET ? AF_PACKET : spec->kind == PORT_AF_XDP ? AF_XDP : AF_UNSPEC;
     list_sockets(domain, before);
-    int rc = probe_spec(port, spec, number, worker_count, idle, why);
+    int rc = probe_spec(port, spec, plan->number, plan->worker_count, plan->idle, why);
     if (rc == 0)
-        rc = configure(port, worker_count, why);
+        rc = port_queues_set_up(port, why);
     if (port->filter_fd >= 0)
         close(port->filter_fd);
     port->filter_fd = -1;
@@ -344,19 +249,41 @@ int port_adopt(struct port *port, uint16_t id, unsigned worker_count, char why[P
     prepare(port);
     port->id = id;
     port->kind = PORT_VDEV;
+    port->plan = (struct port_plan){.worker_count = worker_count, .has_offloads = true};
     snprintf(port->label, sizeof port->label, "dpdk:%u", id);
-    return configure(port, worker_count, why);
+    return port_queues_set_up(port, why);
+}
+
+// In a thread of DPDK's: only notes what the main thread will do.
+static int note_event(uint16_t id, enum rte_eth_event_type type, void *argument, void *result)
+{
+    struct port *port = argument;
+    (void)id;
+    (void)result;
+    __atomic_store_n(type == RTE_ETH_EVENT_INTR_RMV ? &port->is_removed : &port->wants_reset, true, __ATOMIC_RELAXED);
+    return 0;
 }
 
 int port_start(struct port *port, char why[PORT_WHY_CAP])
 {
-    int rc = rte_eth_dev_start(port->id);
-    if (rc < 0)
-        return fail(rc, why, port, "the device does not start", "");
-    port->is_started = true;
-    if (!port->packet.has_kernel) // neighbour solicitations come to multicast addresses
-        rte_eth_allmulticast_enable(port->id);
-    return 0;
+    rte_eth_dev_callback_register(port->id, RTE_ETH_EVENT_INTR_RESET, note_event, port);
+    rte_eth_dev_callback_register(port->id, RTE_ETH_EVENT_INTR_RMV, note_event, port);
+    return port_queues_start(port, why);
+}
+
+int port_reset(struct port *port, char why[PORT_WHY_CAP])
+{
+    __atomic_store_n(&port->wants_reset, false, __ATOMIC_RELAXED);
+    port->resets++;
+    port->is_started = false;
+    rte_eth_dev_stop(port->id);
+    const int rc = rte_eth_dev_reset(port->id); // few drivers have more than stop and start to offer
+    if (rc < 0 && rc != -ENOTSUP) {
+        snprintf(why, PORT_WHY_CAP, "port %.100s: reset: %s", port->label, strerror(-rc));
+        return rc;
+    }
+    const int set_up = port_queues_set_up(port, why);
+    return set_up < 0 ? set_up : port_queues_start(port, why);
 }
 
 bool port_poll_link(struct port *port)
@@ -369,14 +296,13 @@ bool port_poll_link(struct port *port)
     return is_changed;
 }
 
-void port_add_statistics(const struct port *port, struct port_statistics *sum)
+void port_get_statistics(const struct port *port, struct port_statistics *statistics)
 {
     struct rte_eth_stats s;
+    memset(statistics, 0, sizeof *statistics);
     if (!port->is_started || rte_eth_stats_get(port->id, &s) != 0)
         return;
-    sum->missed += s.imissed;
-    sum->errors += s.ierrors;
-    sum->no_buffer += s.rx_nombuf;
+    *statistics = (struct port_statistics){s.imissed, s.ierrors, s.rx_nombuf};
 }
 
 void port_close(struct port *port)
@@ -385,6 +311,8 @@ void port_close(struct port *port)
         return;
     struct rte_eth_dev_info info;
     const bool has_info = rte_eth_dev_info_get(port->id, &info) == 0;
+    rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_RESET, note_event, port);
+    rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_RMV, note_event, port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
     if (port->kind == PORT_MEMIF) { // its interrupt handler uses what a close has freed while the peer is connected

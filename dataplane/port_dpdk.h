@@ -17,25 +17,40 @@ struct rte_mempool;
 extern "C" {
 #endif
 
-enum { PORT_WHY_CAP = 400, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16 };
+enum { PORT_WHY_CAP = 400, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16, PORT_DRIVER_CAP = 32 };
 
 struct kernel_door;
+
+// What a port is made for.
+struct port_plan {
+    unsigned number; // distinguishes devices of one process
+    unsigned worker_count;
+    enum idle_policy idle;
+    bool has_offloads; // false: nothing is asked of the card
+    bool has_door;     // a way to the kernel will be opened where the port has none
+};
 
 struct port {
     uint16_t id;                   // DPDK's number
     uint16_t queue_count;          // worker n has queue n when n < queue_count
     struct packet_port packet;     // what packet_handle needs
+    bool is_paused;                // written by the main thread: workers leave the port alone
     bool may_block;                // its receive function may sleep in poll(2): readers go offline around it
     bool has_checksum_flags;       // the driver reports checksums of received packets
     int wait_fd[OPTIONS_CORE_MAX]; // readable when the queue has packets; -1: none, sleep instead
     struct kernel_door *door;      // the way to the kernel where the port itself has none; null: none
     struct rte_mempool *pool;
     enum port_kind kind;
-    char label[PORT_LABEL_CAP]; // "af_packet:eth0"
+    char label[PORT_LABEL_CAP];   // "af_packet:eth0"
+    bool wants_reset, is_removed; // written by a thread of DPDK's when the driver says so
     // the main thread's own
-    bool is_started, is_up;
+    struct port_plan plan;
+    char driver[PORT_DRIVER_CAP]; // "net_e1000_em"
+    uint64_t rss;                 // hash types in use, as DPDK writes them
+    uint16_t mtu;
+    bool is_started, is_up, is_promiscuous;
     int filter_fd; // the XDP program's file while the port is being opened, else -1
-    uint64_t link_changes;
+    uint64_t link_changes, resets;
 };
 
 struct port_statistics {
@@ -43,12 +58,11 @@ struct port_statistics {
 };
 
 // Megabytes of packet buffers that a port of this kind takes.
-unsigned port_memory_mb(enum port_kind kind, unsigned worker_count);
+unsigned port_memory_mb(enum port_kind kind, unsigned worker_count, bool has_door);
 
-// Creates the device (after eal_start), its buffers and queues. `number` distinguishes devices of one process. 0 or a
-// negative errno with a sentence and the remedy in `why`; after an error there is nothing to close.
-int port_open(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
-              enum idle_policy idle, char why[PORT_WHY_CAP]);
+// Creates the device (after eal_start), its buffers and queues. 0 or a negative errno with a sentence and the remedy in
+// `why`; after an error there is nothing to close.
+int port_open(struct port *port, const struct port_spec *spec, const struct port_plan *plan, char why[PORT_WHY_CAP]);
 
 // Wraps a DPDK port that exists already (tests: net_ring).
 int port_adopt(struct port *port, uint16_t id, unsigned worker_count, char why[PORT_WHY_CAP]);
@@ -56,11 +70,16 @@ int port_adopt(struct port *port, uint16_t id, unsigned worker_count, char why[P
 // Starts the queues. 0 or a negative errno with a sentence.
 int port_start(struct port *port, char why[PORT_WHY_CAP]);
 
+// Stops the device, resets it where its driver can, and starts it again with the same queues and buffers. No worker may
+// be at the port (is_paused). 0 or a negative errno with a sentence; then the port is stopped, and this may be called
+// again.
+int port_reset(struct port *port, char why[PORT_WHY_CAP]);
+
 // Asks for the link; true when it changed. Polled, because interrupts for it cannot be relied on.
 bool port_poll_link(struct port *port);
 
-// Adds the port's statistics to *sum.
-void port_add_statistics(const struct port *port, struct port_statistics *sum);
+// What the card dropped since its start, or since its last reset.
+void port_get_statistics(const struct port *port, struct port_statistics *statistics);
 
 // Stops and removes the device; a memif device is only stopped, see eal_stop. A zeroed port is legal.
 void port_close(struct port *port);

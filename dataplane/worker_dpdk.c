@@ -98,21 +98,42 @@ static void handle_frame(struct worker *w, const struct port *port, struct rte_m
     b->send[b->send_count++] = m;
 }
 
-static void send_burst(struct worker *w, const struct port *port, struct burst *b)
+static void note(uint64_t *counter, uint64_t n)
 {
-    const uint16_t sent = rte_eth_tx_burst(port->id, (uint16_t)w->number, b->send, (uint16_t)b->send_count);
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static void send_burst(struct worker *w, unsigned at, struct burst *b)
+{
+    const uint16_t sent = rte_eth_tx_burst(w->port[at].id, (uint16_t)w->number, b->send, (uint16_t)b->send_count);
     if (sent < b->send_count) {
         for (unsigned i = sent; i < b->send_count; i++)
             b->tx_bytes -= b->send[i]->pkt_len;
         counters_add(w->counters, COUNTER_tx_full, b->send_count - sent);
+        note(&w->at[at].refused, b->send_count - sent);
         rte_pktmbuf_free_bulk(b->send + sent, b->send_count - sent);
     }
     counters_add(w->counters, COUNTER_tx_packets, sent);
     counters_add(w->counters, COUNTER_tx_bytes, b->tx_bytes);
+    note(&w->at[at].sent, sent);
 }
 
-static unsigned serve_port(struct worker *w, const struct port *port, uint64_t tsc)
+// A full burst means that more is waiting: then what is for the kernel keeps to its budget.
+static void pass_to_kernel(struct worker *w, unsigned at, struct burst *b, bool is_full)
 {
+    const unsigned count = is_full && b->kernel_count > WORKER_KERNEL_BUDGET ? WORKER_KERNEL_BUDGET : b->kernel_count;
+    const unsigned taken = kernel_door_put(w->port[at].door, b->kernel, count);
+    if (count < b->kernel_count)
+        rte_pktmbuf_free_bulk(b->kernel + count, b->kernel_count - count);
+    if (taken == b->kernel_count)
+        return;
+    counters_add(w->counters, COUNTER_kernel_full, b->kernel_count - taken);
+    note(&w->at[at].kernel_dropped, b->kernel_count - taken);
+}
+
+static unsigned serve_port(struct worker *w, unsigned at, uint64_t tsc)
+{
+    const struct port *port = &w->port[at];
     struct rte_mbuf *frame[WORKER_BURST];
     if (port->may_block)
         publish_offline();
@@ -137,23 +158,31 @@ static unsigned serve_port(struct worker *w, const struct port *port, uint64_t t
     }
     counters_add(w->counters, COUNTER_rx_packets, n);
     counters_add(w->counters, COUNTER_rx_bytes, b.rx_bytes);
+    note(&w->at[at].received, n);
     if (b.send_count)
-        send_burst(w, port, &b);
+        send_burst(w, at, &b);
     if (b.drop_count)
         rte_pktmbuf_free_bulk(b.drop, b.drop_count);
-    if (b.kernel_count && kernel_door_put(port->door, b.kernel, b.kernel_count) < b.kernel_count)
-        counters_add(w->counters, COUNTER_kernel_full, 1);
+    if (b.kernel_count)
+        pass_to_kernel(w, at, &b, n == WORKER_BURST);
     return n;
 }
 
-// What the kernel sends by a port that it does not share.
-static unsigned carry_from_kernel(struct worker *w, const struct port *port)
+// What the kernel sends by a port that it does not share; within the budget after a full burst.
+static unsigned carry_from_kernel(struct worker *w, unsigned at, bool is_full)
 {
+    const struct port *port = &w->port[at];
     struct rte_mbuf *frame[WORKER_BURST];
-    const unsigned n = kernel_door_take(port->door, frame, WORKER_BURST);
-    const unsigned sent = n ? rte_eth_tx_burst(port->id, (uint16_t)w->number, frame, (uint16_t)n) : 0;
-    if (sent < n)
+    const unsigned n = kernel_door_take(port->door, frame, is_full ? WORKER_KERNEL_BUDGET : WORKER_BURST);
+    if (n == 0)
+        return 0;
+    const unsigned sent = rte_eth_tx_burst(port->id, (uint16_t)w->number, frame, (uint16_t)n);
+    counters_add(w->counters, COUNTER_kernel_sent, sent);
+    if (sent < n) {
+        counters_add(w->counters, COUNTER_kernel_send_full, n - sent);
+        note(&w->at[at].kernel_dropped, n - sent);
         rte_pktmbuf_free_bulk(frame + sent, n - sent);
+    }
     return n;
 }
 
@@ -161,12 +190,15 @@ unsigned worker_turn(struct worker *w)
 {
     unsigned received = 0;
     const uint64_t started = rte_rdtsc();
-    for (unsigned i = 0; i < w->port_count; i++)
-        if (w->number < w->port[i].queue_count) {
-            received += serve_port(w, &w->port[i], started);
-            if (w->number == 0 && w->port[i].door)
-                received += carry_from_kernel(w, &w->port[i]);
-        }
+    for (unsigned i = 0; i < w->port_count; i++) {
+        const struct port *port = &w->port[i];
+        if (w->number >= port->queue_count || __atomic_load_n(&port->is_paused, __ATOMIC_ACQUIRE))
+            continue;
+        const unsigned n = serve_port(w, i, started);
+        received += n;
+        if (w->number == 0 && port->door)
+            received += carry_from_kernel(w, i, n == WORKER_BURST);
+    }
     counters_add(w->counters, COUNTER_loops, 1);
     if (received) {
         counters_add(w->counters, COUNTER_loops_busy, 1);

@@ -20,11 +20,20 @@ enum {
     // Empty turns before the first wait. Fewer: a wake-up for nearly every query of a steady stream. More: idle turns
     // cost processor time that other programs on the machine want; 256 turns are some 10 us.
     WORKER_SPIN_TURNS = 256,
+    // Packets to the kernel, and from it, in a turn whose burst was full: then queries are waiting. Fewer: a flood
+    // starves TCP and routing. More: it costs answers.
+    WORKER_KERNEL_BUDGET = 8,
     // Ports without a descriptor to wait on are polled at intervals that grow from the first to the second number.
     WORKER_SLEEP_MIN_US = 20,
     WORKER_SLEEP_MAX_US = 200,
     // Ports with one: longest wait. Others watch the loop counter, so it must move even when nothing arrives.
     WORKER_WAIT_MAX_MS = 10
+};
+
+// Packets of one port; written by the worker, read by the main thread.
+struct worker_port {
+    uint64_t received, sent, refused; // refused: the driver's queue was full
+    uint64_t kernel_dropped;          // to the kernel, or from it
 };
 
 // All but `stop` belongs to the worker's thread once it runs.
@@ -38,6 +47,7 @@ struct worker {
     struct answer_context context;
     struct worker_clock clock;
     unsigned empty_turns, sleep_us;
+    struct worker_port at[OPTIONS_PORT_MAX];
 };
 
 // `ports` must outlive the worker. `ticks_per_s` of the time stamp counter.

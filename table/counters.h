@@ -14,7 +14,7 @@ extern "C" {
 
 #define COUNTERS_MAGIC 0x53504354u // "SPCT"
 enum {
-    COUNTERS_VERSION = 1,
+    COUNTERS_VERSION = 2,
     COUNTERS_BLOCK_MAX = 64 // workers and the stream thread
 };
 
@@ -56,7 +56,7 @@ enum {
     X(nd_replies, "neighbour solicitations answered")                                                                  \
     X(echo_replies, "ICMP and ICMPv6 echo requests answered")                                                          \
     X(kernel_packets, "packets passed to the kernel")                                                                  \
-    X(kernel_full, "bursts of which not all went to the kernel: its interface takes them too slowly")                  \
+    X(kernel_full, "packets for the kernel dropped: over its budget, or its interface takes them too slowly")          \
     X(drop_not_ready, "queries dropped because no table was there yet")                                                \
     X(drop_ethernet, "frames dropped: too short or of another EtherType")                                              \
     X(drop_ip, "packets dropped: malformed IP header")                                                                 \
@@ -75,7 +75,9 @@ enum {
     X(tcp_accepted, "TCP connections accepted")                                                                        \
     X(tcp_refused, "TCP connections closed to keep a limit")                                                           \
     X(tcp_timeouts, "TCP connections closed after a time-out")                                                         \
-    X(tcp_errors, "TCP connections closed after an error")
+    X(tcp_errors, "TCP connections closed after an error")                                                             \
+    X(kernel_sent, "packets of the kernel handed to the driver")                                                       \
+    X(kernel_send_full, "packets of the kernel dropped because the driver's queue was full")
 
 enum counter {
 #define COUNTERS_ENUM(name, help) COUNTER_##name,
@@ -105,6 +107,10 @@ struct counters_page {
     uint64_t port_missed;    // imissed: dropped by the NIC because a ring was full
     uint64_t port_errors;    // ierrors
     uint64_t port_no_buffer; // rx_nombuf
+    uint64_t port_link_changes, port_resets;
+    uint64_t ports_down;                   // without a link now
+    uint64_t kernel_taken, kernel_refused; // packets that the kernel's interface took, or did not
+    uint64_t kernel_given, kernel_lost;    // packets that it gave; of those dropped for want of a buffer or room
     uint64_t images_accepted, images_refused;
     uint64_t publications;
     uint64_t grace_period_last_ns, grace_period_max_ns;

@@ -44,8 +44,16 @@ static void show(const struct counters_page *page)
     for (unsigned b = 0; b < page->block_count; b++)
         printf("rx_packets[%u] %llu\n", b,
                (unsigned long long)counters_read(&page->block[b].value[COUNTER_rx_packets]));
-    printf("port_missed %llu\nport_errors %llu\nport_no_buffer %llu\n", (unsigned long long)page->port_missed,
-           (unsigned long long)page->port_errors, (unsigned long long)page->port_no_buffer);
+    const struct {
+        const char *name;
+        const uint64_t *value;
+    } sum[] = {{"port_missed", &page->port_missed},       {"port_errors", &page->port_errors},
+               {"port_no_buffer", &page->port_no_buffer}, {"port_link_changes", &page->port_link_changes},
+               {"port_resets", &page->port_resets},       {"ports_down", &page->ports_down},
+               {"kernel_taken", &page->kernel_taken},     {"kernel_refused", &page->kernel_refused},
+               {"kernel_given", &page->kernel_given},     {"kernel_lost", &page->kernel_lost}};
+    for (size_t i = 0; i < sizeof sum / sizeof *sum; i++)
+        printf("%s %llu\n", sum[i].name, (unsigned long long)counters_read(sum[i].value));
 }
 
 int main(int argc, char **argv)
