@@ -7,17 +7,30 @@
 
 enum { DURATION_MAX_S = 366 * 86400 };
 
-enum admin_status admin_site_command(struct admin_call *call)
+json_t *admin_operator_entry(const struct operator_entry *e)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "kind", operator_kind_name(e->kind), "name", e->name, "state",
+                     operator_state_name(e->state), "reason", e->reason, "said_at", (json_int_t)e->said_s, "until",
+                     (json_int_t)e->until_s);
+}
+
+enum admin_status admin_operator_command(struct admin_call *call)
 {
     bool is_bad = false;
-    struct daemon_operator_request request = {.pattern = admin_text(call, "site", VERDICT_NAME_CAP - 1, &is_bad),
+    struct daemon_operator_request request = {.pattern = admin_text(call, "name", OPERATOR_NAME_CAP - 1, &is_bad),
                                               .reason = admin_text(call, "reason", EVIDENCE_DETAIL_CAP - 1, &is_bad),
                                               .is_forced = admin_flag(call, "force", &is_bad)};
-    const char *state = admin_text(call, "state", 8, &is_bad);
+    const char *kind = admin_text(call, "kind", 8, &is_bad), *state = admin_text(call, "state", 8, &is_bad);
     const int64_t duration_s = admin_number(call, "for", 0, &is_bad);
-    if (is_bad || !request.pattern || !state || operator_state_parse(state, &request.state) < 0)
-        return admin_usage(call, "wanted: site NAME up|down|drain|auto, a reason of at most %d characters",
+    if (is_bad || !request.pattern || !kind || operator_kind_parse(kind, &request.kind) < 0 || !state ||
+        operator_state_parse(state, &request.state) < 0)
+        return admin_usage(call,
+                           "wanted: site NAME, service NAME[/SITE] or address ADDRESS, then up|down|drain|auto, a "
+                           "reason of at most %d characters",
                            EVIDENCE_DETAIL_CAP - 1);
+    if (request.kind == OPERATOR_OF_ADDRESS && request.state == OPERATOR_UP)
+        return admin_usage(call, "an address is withdrawn (down, drain) or not (auto); \"up\" is said of sites and "
+                                 "services");
     if (duration_s < 0 || duration_s > DURATION_MAX_S)
         return admin_usage(call, "a state lasts from 1 second to 366 days");
     request.duration_ns = (uint64_t)duration_s * 1000000000u;
@@ -25,7 +38,8 @@ enum admin_status admin_site_command(struct admin_call *call)
     const int count = daemon_operator(call->daemon, &request, call->error);
     if (count < 0)
         return ADMIN_REFUSED;
-    json_object_set_new(call->result, "sites", json_integer(count));
+    json_object_set_new(call->result, "kind", json_string(kind));
+    json_object_set_new(call->result, "count", json_integer(count));
     return ADMIN_OK;
 }
 

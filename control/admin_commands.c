@@ -9,10 +9,10 @@ static const struct command {
     const char *name;
     enum admin_status (*run)(struct admin_call *call);
 } commands[] = {
-    {"status", admin_status_command},   {"sites", admin_sites_command},       {"services", admin_services_command},
-    {"explain", admin_explain_command}, {"simulate", admin_simulate_command}, {"stats", admin_stats_command},
-    {"metrics", admin_metrics_command}, {"history", admin_history_command},   {"watch", admin_watch_command},
-    {"site", admin_site_command},       {"reload", admin_reload_command},     {"problems", admin_problems_command},
+    {"status", admin_status_command},     {"sites", admin_sites_command},       {"services", admin_services_command},
+    {"explain", admin_explain_command},   {"simulate", admin_simulate_command}, {"stats", admin_stats_command},
+    {"metrics", admin_metrics_command},   {"history", admin_history_command},   {"watch", admin_watch_command},
+    {"operator", admin_operator_command}, {"reload", admin_reload_command},     {"problems", admin_problems_command},
 };
 
 enum { COMMAND_NAME_MAX = 32 };

@@ -35,7 +35,7 @@ enum admin_status admin_stats_command(struct admin_call *call); // admin_stats.c
 enum admin_status admin_metrics_command(struct admin_call *call);
 enum admin_status admin_history_command(struct admin_call *call); // admin_history.c
 enum admin_status admin_watch_command(struct admin_call *call);
-enum admin_status admin_site_command(struct admin_call *call); // admin_act.c
+enum admin_status admin_operator_command(struct admin_call *call); // admin_act.c
 enum admin_status admin_reload_command(struct admin_call *call);
 enum admin_status admin_problems_command(struct admin_call *call);
 
@@ -46,7 +46,8 @@ json_t *admin_age(uint64_t at_ns);  // seconds since; 0: null
 json_t *admin_history_entry(const struct history_entry *entry);
 json_t *admin_sites(struct daemon *daemon, bool is_full);                         // array
 json_t *admin_services(struct daemon *daemon, const char *pattern, unsigned max); // array
-json_t *admin_problems(const struct config_errors *errors);                       // array
+json_t *admin_operator_entry(const struct operator_entry *entry);
+json_t *admin_problems(const struct config_errors *errors); // array
 
 #ifdef __cplusplus
 }

@@ -59,10 +59,11 @@ static json_t *places_json(const struct config_service *service, const unsigned 
     return list;
 }
 
-static json_t *addresses_json(const struct config_service *service, const struct policy_order *order, bool is_ipv6)
+static json_t *addresses_json(struct daemon *d, const struct config_service *service, const struct policy_order *order,
+                              bool is_ipv6)
 {
     const struct config_address *address[ORDER_ADDRESS_MAX];
-    const unsigned count = order_addresses(service, order, is_ipv6, address);
+    const unsigned count = order_addresses(service, order, steering_overrides(d->steering), is_ipv6, address);
     json_t *list = json_array();
     for (unsigned i = 0; i < count; i++)
         json_array_append_new(list, admin_address(address[i]));
@@ -80,17 +81,45 @@ static json_t *stages_json(const struct config_service *service, const struct po
     return stages;
 }
 
-static json_t *members_json(struct daemon *d, const struct config_service *service, const struct verdict_site *verdict)
+// Why a site is available to the service, or not.
+static const char *member_why(struct daemon *d, const struct policy_input *input, unsigned place,
+                              char out[HISTORY_TEXT_CAP])
 {
+    const struct config_service *service = &input->config->services[input->service];
+    const struct config_member *m = &service->sites[place];
+    char name[OPERATOR_NAME_CAP];
+    const struct operator_entry *e =
+        operator_states_find(&d->operators, OPERATOR_OF_SERVICE, overrides_member_name(service, place, name));
+    if (overrides_is_emptied(input->overrides, m))
+        snprintf(out, HISTORY_TEXT_CAP, "an operator has withdrawn all its addresses");
+    else if (e)
+        snprintf(out, HISTORY_TEXT_CAP, "set by an operator for this service%s%s%s", e->reason[0] ? " (" : "",
+                 e->reason, e->reason[0] ? ")" : "");
+    else
+        steering_verdict_why(input->config, m->site_at, &input->verdict[m->verdict_at], out, HISTORY_TEXT_CAP);
+    return out;
+}
+
+static json_t *members_json(struct daemon *d, const struct policy_input *input)
+{
+    const struct config_service *service = &input->config->services[input->service];
     json_t *list = json_array();
     char why[HISTORY_TEXT_CAP];
-    for (unsigned i = 0; i < service->site_count; i++) {
-        const struct config_member *m = &service->sites[i];
-        const struct verdict_site *v = &verdict[m->verdict_at];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:s}", "name", m->site, "state", verdict_state_text(v->state),
-                                        "why", steering_verdict_why(daemon_config(d), m->site_at, v, why, sizeof why)));
-    }
+    for (unsigned i = 0; i < service->site_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", service->sites[i].site, "state",
+                                              verdict_state_text(policy_member_state(input, i)), "why",
+                                              member_why(d, input, i, why)));
+    return list;
+}
+
+static json_t *withdrawn_json(const struct policy_input *input)
+{
+    const struct config_service *service = &input->config->services[input->service];
+    json_t *list = json_array();
+    for (unsigned i = 0; i < service->site_count; i++)
+        for (unsigned k = 0; k < service->sites[i].address_count; k++)
+            if (overrides_is_withdrawn(input->overrides, &service->sites[i].addresses[k]))
+                json_array_append_new(list, admin_address(&service->sites[i].addresses[k]));
     return list;
 }
 
@@ -99,17 +128,17 @@ static json_t *order_json(struct daemon *d, unsigned number, const struct verdic
 {
     const struct config *config = daemon_config(d);
     const struct config_service *service = &config->services[number];
-    const struct policy_input input = {config, number, verdict, uv_hrtime()};
+    const struct policy_input input = {config, number, verdict, uv_hrtime(), steering_overrides(d->steering)};
     struct policy_order order;
     struct policy_trace trace;
     static const char *const modes[] = {"answer", "nodata", "servfail"};
     policy_decide(&order, steering_policy_state(d->steering, number), &input, region, bucket, &trace);
-    return json_pack("{s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:i, s:i, s:o, s:o}", "service", service->name, "sites",
-                     members_json(d, service, verdict), "stages", stages_json(service, &order, &trace), "order",
-                     places_json(service, order.place, order.site_count), "mode", modes[order.mode], "fail_open",
-                     order.is_fail_open, "last_resort", order.is_last_resort, "ttl", (int)order.ttl_s, "ede",
-                     (int)order.ede, "a", addresses_json(service, &order, false), "aaaa",
-                     addresses_json(service, &order, true));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:i, s:i, s:o, s:o}", "service", service->name, "sites",
+                     members_json(d, &input), "withdrawn", withdrawn_json(&input), "stages",
+                     stages_json(service, &order, &trace), "order", places_json(service, order.place, order.site_count),
+                     "mode", modes[order.mode], "fail_open", order.is_fail_open, "last_resort", order.is_last_resort,
+                     "ttl", (int)order.ttl_s, "ede", (int)order.ede, "a", addresses_json(d, service, &order, false),
+                     "aaaa", addresses_json(d, service, &order, true));
 }
 
 enum admin_status admin_explain_command(struct admin_call *call)

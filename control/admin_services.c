@@ -7,6 +7,27 @@
 
 enum { SERVICES_MAX = 1000, PATTERN_MAX = 255 };
 
+// What is said of sites within the service, and of their addresses.
+static json_t *operators_json(struct daemon *d, unsigned at)
+{
+    const struct config_service *service = &daemon_config(d)->services[at];
+    char name[OPERATOR_NAME_CAP], text[CONFIG_ADDRESS_TEXT_CAP];
+    json_t *list = json_array();
+    for (unsigned i = 0; d->operators.count && i < service->site_count; i++) {
+        const struct config_member *m = &service->sites[i];
+        const struct operator_entry *e =
+            operator_states_find(&d->operators, OPERATOR_OF_SERVICE, overrides_member_name(service, i, name));
+        if (e)
+            json_array_append_new(list, admin_operator_entry(e));
+        for (unsigned k = 0; k < m->address_count; k++) {
+            e = operator_states_find(&d->operators, OPERATOR_OF_ADDRESS, config_address_text(&m->addresses[k], text));
+            if (e)
+                json_array_append_new(list, admin_operator_entry(e));
+        }
+    }
+    return list;
+}
+
 static json_t *service_json(struct daemon *d, unsigned at)
 {
     const struct config_service *service = &daemon_config(d)->services[at];
@@ -18,10 +39,11 @@ static json_t *service_json(struct daemon *d, unsigned at)
     for (unsigned i = 0; order && i < order->count; i++)
         json_array_append_new(available, json_string(service->sites[order->place[i]].site));
     const uint32_t flags = policy_flags(daemon_config(d), at);
-    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:i, s:b, s:b}", "name", service->name, "sites", sites, "order",
+    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o}", "name", service->name, "sites", sites, "order",
                      available, "text", order ? steering_order_text(service, order, text, sizeof text) : "",
                      "fail_open", order && order->is_fail_open, "ttl", order ? (int)order->ttl_s : 0, "by_region",
-                     (flags & ORDER_BY_REGION) != 0, "by_bucket", (flags & ORDER_BY_BUCKET) != 0);
+                     (flags & ORDER_BY_REGION) != 0, "by_bucket", (flags & ORDER_BY_BUCKET) != 0, "operators",
+                     operators_json(d, at));
 }
 
 json_t *admin_services(struct daemon *d, const char *pattern, unsigned max)

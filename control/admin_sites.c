@@ -71,11 +71,8 @@ static json_t *nodes_json(struct daemon *d, unsigned site)
 
 static json_t *operator_json(struct daemon *d, const char *site)
 {
-    const struct operator_entry *e = operator_states_find(&d->operators, site);
-    if (!e)
-        return json_pack("{s:s}", "state", "auto");
-    return json_pack("{s:s, s:s, s:I, s:I}", "state", operator_state_name(e->state), "reason", e->reason, "said_at",
-                     (json_int_t)e->said_s, "until", (json_int_t)e->until_s);
+    const struct operator_entry *e = operator_states_find(&d->operators, OPERATOR_OF_SITE, site);
+    return e ? admin_operator_entry(e) : json_pack("{s:s}", "state", "auto");
 }
 
 static json_t *site_json(struct daemon *d, unsigned at, bool is_full)
@@ -83,9 +80,12 @@ static json_t *site_json(struct daemon *d, unsigned at, bool is_full)
     const struct config_site *s = &daemon_config(d)->sites[at];
     const struct verdict_site *v = steering_site(d->steering, at);
     char why[HISTORY_TEXT_CAP];
-    json_t *addresses = json_array();
-    for (unsigned i = 0; i < s->address_count; i++)
+    json_t *addresses = json_array(), *withdrawn = json_array();
+    for (unsigned i = 0; i < s->address_count; i++) {
         json_array_append_new(addresses, admin_address(&s->addresses[i]));
+        if (overrides_is_withdrawn(steering_overrides(d->steering), &s->addresses[i]))
+            json_array_append_new(withdrawn, admin_address(&s->addresses[i]));
+    }
     json_t *site = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name", s->name,
                              "state", verdict_state_text(v->state), "reason", verdict_reason_text(v->reason), "why",
                              steering_verdict_why(daemon_config(d), at, v, why, sizeof why), "in_doubt", v->is_in_doubt,
@@ -95,6 +95,7 @@ static json_t *site_json(struct daemon *d, unsigned at, bool is_full)
                              v->lag_ms < 0 ? json_null() : json_real((double)v->lag_ms / 1000.0), "heartbeat_age",
                              v->heartbeat_age_ns == UINT64_MAX ? json_null() : admin_seconds(v->heartbeat_age_ns),
                              "addresses", addresses, "operator", operator_json(d, s->name));
+    json_object_set_new(site, "withdrawn", withdrawn);
     if (!is_full)
         return site;
     json_object_set_new(site, "groups", groups_json(d, at));

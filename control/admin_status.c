@@ -3,7 +3,7 @@
 
 #include "control/admin_commands.h"
 
-enum { SERVICES_SHOWN = 50 };
+enum { SERVICES_SHOWN = 50, OPERATORS_SHOWN = 50 };
 
 static json_t *image_json(const struct publisher_kind_status *k)
 {
@@ -64,6 +64,14 @@ static json_t *alarms_json(struct daemon *d)
     return alarms;
 }
 
+static json_t *operators_json(const struct daemon *d)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < d->operators.count && i < OPERATORS_SHOWN; i++)
+        json_array_append_new(list, admin_operator_entry(&d->operators.entry[i]));
+    return list;
+}
+
 enum admin_status admin_status_command(struct admin_call *call)
 {
     struct daemon *d = call->daemon;
@@ -80,6 +88,8 @@ enum admin_status admin_status_command(struct admin_call *call)
     json_object_set_new(r, "dataplane", dataplane_json(d));
     json_object_set_new(r, "load", load_json(&d->load));
     json_object_set_new(r, "verdict_to_wire", latency_json(d));
+    json_object_set_new(r, "operators", operators_json(d));
+    json_object_set_new(r, "operator_count", json_integer(d->operators.count));
     json_object_set_new(r, "sites", admin_sites(d, false));
     json_object_set_new(r, "service_count", json_integer(config->service_count));
     json_object_set_new(r, "services", admin_services(d, NULL, SERVICES_SHOWN));

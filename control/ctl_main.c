@@ -59,11 +59,12 @@ static bool fill_simulate(json_t *request, int argc, char **argv, const struct o
     return true;
 }
 
-static bool fill_site(json_t *request, int argc, char **argv, const struct options *o)
+static bool fill_operator(json_t *request, const char *kind, char **argv, const struct options *o)
 {
     uint64_t duration_ns = 0;
-    (void)argc;
-    json_object_set_new(request, "site", json_string(argv[0]));
+    json_object_set_new(request, "command", json_string("operator"));
+    json_object_set_new(request, "kind", json_string(kind));
+    json_object_set_new(request, "name", json_string(argv[0]));
     json_object_set_new(request, "state", json_string(argv[1]));
     json_object_set_new(request, "force", json_boolean(o->is_forced));
     if (o->reason)
@@ -78,6 +79,24 @@ static bool fill_site(json_t *request, int argc, char **argv, const struct optio
     return true;
 }
 
+static bool fill_site(json_t *request, int argc, char **argv, const struct options *o)
+{
+    (void)argc;
+    return fill_operator(request, "site", argv, o);
+}
+
+static bool fill_service(json_t *request, int argc, char **argv, const struct options *o)
+{
+    (void)argc;
+    return fill_operator(request, "service", argv, o);
+}
+
+static bool fill_address(json_t *request, int argc, char **argv, const struct options *o)
+{
+    (void)argc;
+    return fill_operator(request, "address", argv, o);
+}
+
 static const struct command commands[] = {
     {"status", "", "the whole node at a glance, alarms first", 0, 0, NULL, NULL, ctl_text_status},
     {"sites", "", "each site's verdict and the evidence for it", 0, 0, NULL, NULL, ctl_text_sites},
@@ -87,7 +106,12 @@ static const struct command commands[] = {
     {"simulate", "[--down SITE]... [--up SITE]...", "what would be answered then", 0, 0, NULL, fill_simulate,
      ctl_text_simulate},
     {"site", "NAME up|down|drain|auto [--reason TEXT] [--for 2h] [--force]",
-     "says what a site is, whatever the evidence; NAME may be a glob", 2, 2, NULL, fill_site, ctl_text_site},
+     "says what a site is, whatever the evidence; NAME may be a glob", 2, 2, NULL, fill_site, ctl_text_operator},
+    {"service", "NAME[/SITE] up|down|drain|auto [--reason TEXT] [--for 2h] [--force]",
+     "the same for a site (without /SITE: all of them) within one service; NAME and SITE may be globs", 2, 2, NULL,
+     fill_service, ctl_text_operator},
+    {"address", "ADDRESS down|drain|auto [--reason TEXT] [--for 2h] [--force]",
+     "withdraws an address from all answers; ADDRESS may be a glob", 2, 2, NULL, fill_address, ctl_text_operator},
     {"reload", "", "reads configuration and zones again: all or nothing", 0, 0, NULL, NULL, ctl_text_reload},
     {"problems", "", "errors and warnings of the last load", 0, 0, NULL, NULL, ctl_text_problems},
     {"stats", "", "counters of the control process, heartbeats and workers", 0, 0, NULL, NULL, ctl_text_stats},

@@ -89,8 +89,9 @@ static void print_services_table(const json_t *services)
     size_t i;
     printf("%-32s %-6s %s\n", "SERVICE", "TTL", "ORDER");
     json_array_foreach(services, i, service) printf(
-        "%-32s %-6lld %s%s\n", text_of(service, "name"), number_of(service, "ttl"), text_of(service, "text"),
-        flag_of(service, "by_region") || flag_of(service, "by_bucket") ? "  (differs by client: see explain)" : "");
+        "%-32s %-6lld %s%s%s\n", text_of(service, "name"), number_of(service, "ttl"), text_of(service, "text"),
+        flag_of(service, "by_region") || flag_of(service, "by_bucket") ? "  (differs by client: see explain)" : "",
+        json_array_size(json_object_get(service, "operators")) ? "  (an operator has a say: see status)" : "");
 }
 
 static void print_image(const char *kind, const json_t *dataplane)
@@ -102,6 +103,24 @@ static void print_image(const char *kind, const json_t *dataplane)
            : published == generation        ? "on the wire"
            : number_of(image, "status") < 0 ? text_of(image, "text")
                                             : "not on the wire yet");
+}
+
+static void print_operators(const json_t *entries, long long count)
+{
+    const json_t *e;
+    char until[32];
+    size_t i;
+    json_array_foreach(entries, i, e)
+    {
+        const time_t at = (time_t)number_of(e, "until");
+        struct tm utc;
+        gmtime_r(&at, &utc);
+        strftime(until, sizeof until, " until %F %TZ", &utc);
+        printf("operator: %s %s is kept %s%s: %s\n", text_of(e, "kind"), text_of(e, "name"), text_of(e, "state"),
+               at ? until : "", text_of(e, "reason"));
+    }
+    if (count > (long long)i)
+        printf("... and %lld more said by operators\n", count - (long long)i);
 }
 
 void ctl_text_status(const json_t *r)
@@ -126,6 +145,7 @@ void ctl_text_status(const json_t *r)
         printf("verdict to wire: last %s, median %s, p99 %s of %lld\n", duration_of(latency, "last", a),
                duration_of(latency, "median", b), duration_of(latency, "p99", c), number_of(latency, "count"));
     json_array_foreach(json_object_get(r, "alarms"), i, alarm) printf("ALARM: %s\n", json_string_value(alarm));
+    print_operators(json_object_get(r, "operators"), number_of(r, "operator_count"));
     putchar('\n');
     print_sites_table(json_object_get(r, "sites"));
     putchar('\n');
@@ -160,6 +180,8 @@ void ctl_text_sites(const json_t *r)
         const json_t *operator_state = json_object_get(site, "operator");
         printf("\n%s: %s; addresses %s\n", text_of(site, "name"), text_of(site, "why"),
                list_of(site, "addresses", ", ", list));
+        if (json_array_size(json_object_get(site, "withdrawn")))
+            printf("  withdrawn by an operator: %s\n", list_of(site, "withdrawn", ", ", list));
         if (strcmp(text_of(operator_state, "state"), "auto") != 0)
             printf("  operator says %s: %s\n", text_of(operator_state, "state"), text_of(operator_state, "reason"));
         json_array_foreach(json_object_get(site, "groups"), k, group)
@@ -199,6 +221,8 @@ static void print_explanation(const json_t *r)
            flag_of(r, "last_resort") ? " (last resort)" : "", number_of(r, "ttl"));
     printf("%s%s\n", strcmp(text_of(r, "mode"), "answer") ? ", mode " : "",
            strcmp(text_of(r, "mode"), "answer") ? text_of(r, "mode") : "");
+    if (json_array_size(json_object_get(r, "withdrawn")))
+        printf("  withdrawn by an operator: %s\n", list_of(r, "withdrawn", ", ", list));
     printf("  A     %s\n", list_of(r, "a", ", ", list));
     printf("  AAAA  %s\n", list_of(r, "aaaa", ", ", list));
 }
@@ -268,9 +292,14 @@ void ctl_text_history(const json_t *r)
     json_array_foreach(json_object_get(r, "history"), i, entry) ctl_text_history_entry(entry);
 }
 
-void ctl_text_site(const json_t *r)
+void ctl_text_operator(const json_t *r)
 {
-    printf("done, %lld %s\n", number_of(r, "sites"), number_of(r, "sites") == 1 ? "site" : "sites");
+    static const char *const names[][3] = {{"site", "site", "sites"},
+                                           {"service", "site of a service", "sites of services"},
+                                           {"address", "address", "addresses"}};
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(text_of(r, "kind"), names[i][0]) == 0)
+            printf("done, %lld %s\n", number_of(r, "count"), names[i][number_of(r, "count") == 1 ? 1 : 2]);
 }
 
 void ctl_text_problems(const json_t *r)

@@ -16,7 +16,7 @@ void ctl_text_simulate(const json_t *result);
 void ctl_text_stats(const json_t *result);
 void ctl_text_history(const json_t *result);
 void ctl_text_history_entry(const json_t *entry);
-void ctl_text_site(const json_t *result);
+void ctl_text_operator(const json_t *result);
 void ctl_text_reload(const json_t *result);
 void ctl_text_problems(const json_t *result);
 void ctl_text_metrics(const json_t *result);

@@ -370,6 +370,7 @@ void daemon_stop(struct daemon *d)
 void daemon_fini(struct daemon *d)
 {
     journal_close(d->journal);
+    operator_states_fini(&d->operators);
     worker_watch_free(d->watch);
     config_errors_fini(&d->load.errors);
     shared_config_drop(d->shared);

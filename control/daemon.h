@@ -73,16 +73,18 @@ int daemon_reload(struct daemon *daemon, void (*done)(void *user, const struct r
                   void *user);
 
 struct daemon_operator_request {
-    const char *pattern; // a site's name, or a glob for several (fnmatch)
+    enum operator_kind kind;
+    // Names, or globs for several (fnmatch): a site; a service, or SERVICE/SITE; an address.
+    const char *pattern;
     enum evidence_operator state;
     const char *reason;   // may be empty
     uint64_t duration_ns; // 0: until changed
     bool is_forced;       // also when a service is left without any site
 };
 
-// What an operator says about sites; saved over restarts. Number of sites; -ENOENT: no site of that name; -EPERM: a
-// service would have no site left; another negative errno when it cannot be saved (then it is not done). The text for
-// people is in `why`.
+// What an operator says about sites, sites within services, or addresses; saved over restarts. Number of them; -ENOENT:
+// nothing of that name; -EPERM: a service would have no site left; -ENOSPC: too many at once; another negative errno
+// when it cannot be saved. Then nothing is done. The text for people is in `why`.
 int daemon_operator(struct daemon *daemon, const struct daemon_operator_request *request, char why[512]);
 
 static inline const struct config *daemon_config(const struct daemon *daemon)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators' words about sites: load, save, expire, and tell the steering. Parts of daemon.h; loop thread only.
+// Operators' words about sites, services and addresses: load, save, expire, and tell the steering. Parts of daemon.h;
+// loop thread only.
 #pragma once
 
 #include "control/daemon.h"

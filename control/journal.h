@@ -10,6 +10,7 @@
 //   event ...                                as evidence_format writes it
 //   verdict MONOTONIC_NS SITE STATE REASON   a change of verdict
 //   order MONOTONIC_NS SERVICE SITES...      a change of the default order of a service
+//   operator MONOTONIC_NS KIND NAME STATE REASON   said of a service's site or an address (of sites: an event)
 //   note MONOTONIC_NS TEXT                   reloads, start, stop
 #pragma once
 

@@ -107,6 +107,22 @@ static void put_sites(FILE *out, struct daemon *d)
     }
 }
 
+static void put_operators(FILE *out, const struct daemon *d)
+{
+    unsigned count[OPERATOR_KIND_COUNT] = {0};
+    for (unsigned i = 0; i < d->operators.count; i++)
+        count[d->operators.entry[i].kind]++;
+    head(out, "operator_states", "gauge",
+         "sites, sites within services, and addresses that an operator has a say about");
+    for (unsigned k = 0; k < OPERATOR_KIND_COUNT; k++)
+        fprintf(out, "signpost_operator_states{kind=\"%s\"} %u\n", operator_kind_name((enum operator_kind)k), count[k]);
+    head(out, "operator_state", "gauge", "1 for what an operator said");
+    for (unsigned i = 0; i < d->operators.count; i++)
+        fprintf(out, "signpost_operator_state{kind=\"%s\",name=\"%s\",state=\"%s\"} 1\n",
+                operator_kind_name(d->operators.entry[i].kind), d->operators.entry[i].name,
+                operator_state_name(d->operators.entry[i].state));
+}
+
 static void put_peers(FILE *out, struct daemon *d)
 {
     struct heartbeat_link_stats s = {0};
@@ -181,6 +197,7 @@ char *metrics_text(struct daemon *d)
         return NULL;
     put_control(out, d);
     put_sites(out, d);
+    put_operators(out, d);
     put_peers(out, d);
     put_dataplane(out, d);
     if (fclose(out) == 0)

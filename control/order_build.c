@@ -122,7 +122,22 @@ uint64_t order_pairing_id(const struct config *config)
 
 // ---- records of one order ----
 
-unsigned order_addresses(const struct config_service *service, const struct policy_order *order, bool is_ipv6,
+static unsigned add_members(const struct config_service *service, const struct policy_order *order,
+                            const struct overrides *overrides, bool is_ipv6, unsigned max,
+                            const struct config_address *out[ORDER_ADDRESS_MAX])
+{
+    unsigned count = 0;
+    for (unsigned p = 0; p < order->site_count; p++) {
+        const struct config_member *member = &service->sites[order->place[p]];
+        for (unsigned i = 0; i < member->address_count && count < max; i++)
+            if (member->addresses[i].is_ipv6 == is_ipv6 && !overrides_is_withdrawn(overrides, &member->addresses[i]))
+                out[count++] = &member->addresses[i];
+    }
+    return count;
+}
+
+unsigned order_addresses(const struct config_service *service, const struct policy_order *order,
+                         const struct overrides *overrides, bool is_ipv6,
                          const struct config_address *out[ORDER_ADDRESS_MAX])
 {
     const unsigned max =
@@ -132,12 +147,10 @@ unsigned order_addresses(const struct config_service *service, const struct poli
         for (unsigned i = 0; i < service->last_resort_count && count < max; i++)
             if (service->last_resort[i].is_ipv6 == is_ipv6)
                 out[count++] = &service->last_resort[i];
-    for (unsigned p = 0; p < order->site_count; p++) {
-        const struct config_member *member = &service->sites[order->place[p]];
-        for (unsigned i = 0; i < member->address_count && count < max; i++)
-            if (member->addresses[i].is_ipv6 == is_ipv6)
-                out[count++] = &member->addresses[i];
-    }
+    if (!order->is_last_resort)
+        count = add_members(service, order, overrides, is_ipv6, max, out);
+    if (count == 0 && order->is_fail_open)
+        count = add_members(service, order, NULL, is_ipv6, max, out);
     return count;
 }
 
@@ -147,10 +160,10 @@ struct records {
 };
 
 static int add_addresses(struct arena *a, struct records *r, const struct config_service *service,
-                         const struct policy_order *order, bool is_ipv6)
+                         const struct policy_order *order, const struct overrides *overrides, bool is_ipv6)
 {
     const struct config_address *address[ORDER_ADDRESS_MAX];
-    const unsigned count = order_addresses(service, order, is_ipv6, address);
+    const unsigned count = order_addresses(service, order, overrides, is_ipv6, address);
     if (count == 0)
         return 0;
     struct order_record *record = arena_get(a, count * sizeof *record);
@@ -169,13 +182,14 @@ static void put_param(struct wire_writer *w, uint16_t key, const void *value, si
     wire_put(w, value, len);
 }
 
-static void put_hints(struct wire_writer *w, const struct config_member *member, bool is_ipv6)
+static void put_hints(struct wire_writer *w, const struct config_member *member, const struct overrides *overrides,
+                      bool is_ipv6)
 {
     uint8_t value[32 * 16];
     size_t len = 0;
     const size_t size = is_ipv6 ? 16 : 4;
     for (unsigned i = 0; i < member->address_count && len + size <= sizeof value; i++) {
-        if (member->addresses[i].is_ipv6 != is_ipv6)
+        if (member->addresses[i].is_ipv6 != is_ipv6 || overrides_is_withdrawn(overrides, &member->addresses[i]))
             continue;
         memcpy(value + len, member->addresses[i].address, size);
         len += size;
@@ -185,7 +199,8 @@ static void put_hints(struct wire_writer *w, const struct config_member *member,
 }
 
 // RFC 9460 section 2.2: parameters in ascending order of their keys.
-static void put_params(struct wire_writer *w, const struct config_service *service, const struct config_member *member)
+static void put_params(struct wire_writer *w, const struct config_service *service, const struct config_member *member,
+                       const struct overrides *overrides)
 {
     uint8_t alpn[RDATA_CAP / 2];
     size_t len = 0;
@@ -203,13 +218,14 @@ static void put_params(struct wire_writer *w, const struct config_service *servi
         const uint8_t port[2] = {(uint8_t)(service->port >> 8), (uint8_t)service->port};
         put_param(w, SVC_PORT, port, sizeof port);
     }
-    put_hints(w, member, false);
-    put_hints(w, member, true);
+    put_hints(w, member, overrides, false);
+    put_hints(w, member, overrides, true);
 }
 
 // rdata of SRV (RFC 2782), SVCB and HTTPS (RFC 9460); `rank` from 0. Length, or negative.
 static int target_rdata(uint8_t out[RDATA_CAP], const struct config_service *service,
-                        const struct config_member *member, uint16_t type, unsigned rank)
+                        const struct config_member *member, const struct overrides *overrides, uint16_t type,
+                        unsigned rank)
 {
     uint8_t target[NAME_MAX_LEN];
     const int target_len = name_from_text(target, member->target && member->target[0] ? member->target : ".");
@@ -225,12 +241,12 @@ static int target_rdata(uint8_t out[RDATA_CAP], const struct config_service *ser
     }
     wire_put(&w, target, (size_t)target_len);
     if (type != TYPE_SRV)
-        put_params(&w, service, member);
+        put_params(&w, service, member, overrides);
     return w.failed ? -E2BIG : (int)w.at;
 }
 
 static int add_targets(struct arena *a, struct records *r, const struct config_service *service,
-                       const struct policy_order *order, uint16_t type)
+                       const struct policy_order *order, const struct overrides *overrides, uint16_t type)
 {
     const unsigned max =
         service->answer_max && service->answer_max < order->site_count ? service->answer_max : order->site_count;
@@ -241,7 +257,7 @@ static int add_targets(struct arena *a, struct records *r, const struct config_s
         return -ENOMEM;
     for (unsigned i = 0; i < max; i++) {
         uint8_t rdata[RDATA_CAP];
-        const int len = target_rdata(rdata, service, &service->sites[order->place[i]], type, i);
+        const int len = target_rdata(rdata, service, &service->sites[order->place[i]], overrides, type, i);
         if (len < 0)
             return len;
         uint8_t *copy = arena_get(a, (size_t)len);
@@ -271,21 +287,21 @@ static uint64_t owned_types(const struct config_service *service)
 }
 
 static int add_records(struct arena *a, struct records *r, const struct config_service *service,
-                       const struct policy_order *order)
+                       const struct policy_order *order, const struct overrides *overrides)
 {
     int rc = 0;
     if (order->mode != ORDER_ANSWER)
         return 0;
     if (has_record(service, CONFIG_RECORD_ADDRESS)) {
-        rc = add_addresses(a, r, service, order, false);
-        rc = rc ? rc : add_addresses(a, r, service, order, true);
+        rc = add_addresses(a, r, service, order, overrides, false);
+        rc = rc ? rc : add_addresses(a, r, service, order, overrides, true);
     }
     if (rc == 0 && has_record(service, CONFIG_RECORD_SRV))
-        rc = add_targets(a, r, service, order, TYPE_SRV);
+        rc = add_targets(a, r, service, order, overrides, TYPE_SRV);
     if (rc == 0 && has_record(service, CONFIG_RECORD_SVCB))
-        rc = add_targets(a, r, service, order, TYPE_SVCB);
+        rc = add_targets(a, r, service, order, overrides, TYPE_SVCB);
     if (rc == 0 && has_record(service, CONFIG_RECORD_HTTPS))
-        rc = add_targets(a, r, service, order, TYPE_HTTPS);
+        rc = add_targets(a, r, service, order, overrides, TYPE_HTTPS);
     return rc;
 }
 
@@ -331,7 +347,7 @@ static enum order_reason reason_of(const struct policy_order *order)
 }
 
 static int set_answers(struct arena *a, struct order_service_input *out, const struct config_service *service,
-                       const struct policy_order *order, unsigned count)
+                       const struct policy_order *order, unsigned count, const struct overrides *overrides)
 {
     struct order_answer_input *answer = arena_get(a, count * sizeof *answer);
     if (!answer)
@@ -341,7 +357,7 @@ static int set_answers(struct arena *a, struct order_service_input *out, const s
         if (!r)
             return -ENOMEM;
         r->count = 0;
-        const int rc = add_records(a, r, service, &order[i]);
+        const int rc = add_records(a, r, service, &order[i], overrides);
         if (rc)
             return rc;
         answer[i] = (struct order_answer_input){.mode = order[i].mode,
@@ -376,7 +392,7 @@ static int build_service(struct arena *a, const struct order_build_input *input,
                          struct order_service_input *out)
 {
     const struct config_service *service = &input->config->services[number];
-    const struct policy_input policy = {input->config, number, input->verdict, input->now_ns};
+    const struct policy_input policy = {input->config, number, input->verdict, input->now_ns, input->overrides};
     const uint32_t flags = policy_flags(input->config, number);
     const unsigned rows = flags & ORDER_BY_REGION ? input->config->region_count + 1 : 1,
                    buckets = flags & ORDER_BY_BUCKET ? ORDER_BUCKET_MAX : 1;
@@ -395,7 +411,7 @@ static int build_service(struct arena *a, const struct order_build_input *input,
     if (rc == 0) {
         out->owned_types = owned_types(service);
         reduce_classes(out, class_answer, rows, buckets);
-        rc = set_answers(a, out, service, orders.order, orders.count);
+        rc = set_answers(a, out, service, orders.order, orders.count, input->overrides);
     }
     free(orders.order);
     return rc;
@@ -416,8 +432,8 @@ static int build_debug_name(struct arena *a, const struct order_build_input *inp
         return -ENOMEM;
     *class_answer = 0;
     r->count = 0;
-    int rc = add_addresses(a, r, service, &order, false);
-    rc = rc ? rc : add_addresses(a, r, service, &order, true);
+    int rc = add_addresses(a, r, service, &order, NULL, false);
+    rc = rc ? rc : add_addresses(a, r, service, &order, NULL, true);
     *answer = (struct order_answer_input){.mode = ORDER_ANSWER,
                                           .reason = ORDER_REASON_DEBUG_NAME,
                                           .site_count = 1,

@@ -32,14 +32,16 @@ struct order_build_input {
     const struct verdict_site *verdict; // [config->verdict_count]
     uint64_t now_ns;
     uint64_t generation, built_at_us;
+    const struct overrides *overrides; // null: none
 };
 
 // Builds the image: *image is malloc'ed, the caller frees it. 0, -EINVAL, -E2BIG, -ENOMEM.
 int order_build(const struct order_build_input *input, void **image, size_t *len);
 
-// The addresses of an order as clients see them: each place's addresses of the family, `answer_max` at most. Number
-// written to `out`.
-unsigned order_addresses(const struct config_service *service, const struct policy_order *order, bool is_ipv6,
+// The addresses of an order as clients see them: each place's addresses of the family but those withdrawn by an
+// operator, `answer_max` at most. When failing open nothing would be left, all are given. Number written to `out`.
+unsigned order_addresses(const struct config_service *service, const struct policy_order *order,
+                         const struct overrides *overrides, bool is_ipv6,
                          const struct config_address *out[ORDER_ADDRESS_MAX]);
 
 #ifdef __cplusplus

@@ -259,6 +259,27 @@ static void nobody_left(struct policy_order *order, const struct config_service 
     }
 }
 
+enum verdict_state policy_member_state(const struct policy_input *input, unsigned place)
+{
+    const struct config_service *service = &input->config->services[input->service];
+    enum verdict_state state = site_at(input, service, place)->state;
+    switch (overrides_member(input->overrides, input->service, place)) {
+    case OPERATOR_UP:
+        state = VERDICT_UP;
+        break;
+    case OPERATOR_DOWN:
+        state = VERDICT_DOWN;
+        break;
+    case OPERATOR_DRAIN:
+        state = VERDICT_DRAIN;
+        break;
+    case OPERATOR_AUTO:
+        break;
+    }
+    const bool is_emptied = state == VERDICT_UP && overrides_is_emptied(input->overrides, &service->sites[place]);
+    return is_emptied ? VERDICT_DRAIN : state;
+}
+
 void policy_decide(struct policy_order *order, const struct policy_state *state, const struct policy_input *input,
                    unsigned region, unsigned bucket, struct policy_trace *trace)
 {
@@ -270,9 +291,10 @@ void policy_decide(struct policy_order *order, const struct policy_state *state,
         memset(trace, 0, sizeof *trace);
     for (unsigned i = 0; i < service->site_count && i < POLICY_SITE_MAX; i++) {
         const struct verdict_site *site = site_at(input, service, i);
-        if (site->is_in_doubt || site->state == VERDICT_UNKNOWN)
+        const bool is_told = overrides_member(input->overrides, input->service, i) != OPERATOR_AUTO;
+        if (!is_told && (site->is_in_doubt || site->state == VERDICT_UNKNOWN))
             order->ttl_s = service->ttl_min_s;
-        if (site->state != VERDICT_UP)
+        if (policy_member_state(input, i) != VERDICT_UP)
             continue;
         if (is_ramping(input, &service->sites[i], bucket))
             late[late_count++] = i;

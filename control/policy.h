@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order policy: in which order a service's sites go into an answer, for each class of clients. Pure.
 //
-// The available sites stand in configured order; then the service's stages turn them, one after the other, each one
-// stable (what it does not distinguish keeps its order). `explain` prints the trace of this very code.
+// The available sites stand in configured order; what an operator said of a site within this service stands over its
+// verdict. Then the service's stages turn them, one after the other, each one stable: what it does not distinguish
+// keeps its order. `explain` prints the trace of this very code.
 //
-//   stage            | turns the order by                             | and
-//   -----------------+------------------------------------------------+---------------------------------------------
-//   locality         | the list of sites of the client's region       | or distance to the region's coordinates
-//   load             | sites over their high watermark go last        | with hysteresis; `spill`: only a share of
-//   clients response_time    | sites slower than the fastest by more than     | a tolerance go behind it
-//   replication_lag  | sites whose database lags too far go last      |
-//   spread           | weights: the first site is drawn by the client's bucket
+//   stage            | turns the order by                                       | and
+//   -----------------+----------------------------------------------------------+------------------------------
+//   locality         | the list of sites of the client's region                 | or the distance to it
+//   load             | sites over their high watermark go last, with hysteresis | `spill`: for a share of clients
+//   response_time    | sites slower than the fastest by a tolerance go behind   |
+//   replication_lag  | sites whose database lags too far go last                |
+//   spread           | weights: the client's bucket draws the first site        | `sticky`: always the same one
 //
 // When no site is available the service's all-down rule decides: fail open (all addresses, in configured order, with an
 // Extended DNS Error), NODATA, SERVFAIL, or last-resort addresses.
 #pragma once
 
 #include "control/config.h"
+#include "control/overrides.h"
 #include "health/verdict.h"
 #include "table/order_image.h"
 
@@ -43,6 +45,7 @@ struct policy_input {
     unsigned service;                   // index into config->services
     const struct verdict_site *verdict; // [config->verdict_count]
     uint64_t now_ns;
+    const struct overrides *overrides; // null: none
 };
 
 struct policy_trace {
@@ -62,6 +65,10 @@ struct policy_order {
     unsigned site_count;
     unsigned place[POLICY_SITE_MAX]; // places in the service's list, best first
 };
+
+// Is the site at this place available to this service? What an operator said of it within the service stands over the
+// site's verdict; a site that serves but whose addresses are all withdrawn is drained.
+enum verdict_state policy_member_state(const struct policy_input *input, unsigned place);
 
 // Brings the hysteresis up to date; once per change, before the orders are asked for.
 void policy_update(struct policy_state *state, const struct policy_input *input);

@@ -28,7 +28,9 @@ struct replay {
     struct verdict_engine *engine;
     struct verdict_site *verdict, *before; // [verdict_count]
     struct policy_state *policy;           // [service_count]
-    struct steering_order *order;          // [service_count]
+    struct operator_states operators;      // of services and addresses
+    struct overrides *overrides;
+    struct steering_order *order; // [service_count]
     bool has_orders;
     struct map map;
     uint64_t now_ns, wall_offset_us; // wall = now / 1000 + offset
@@ -84,7 +86,7 @@ static void report_order(struct replay *r, unsigned number, const struct steerin
 static void decide_orders(struct replay *r)
 {
     for (unsigned i = 0; i < r->config->service_count; i++) {
-        const struct policy_input input = {r->config, i, r->verdict, r->now_ns};
+        const struct policy_input input = {r->config, i, r->verdict, r->now_ns, r->overrides};
         struct policy_order order;
         policy_update(&r->policy[i], &input);
         policy_decide(&order, &r->policy[i], &input, REGION_UNKNOWN, 0, NULL);
@@ -260,6 +262,27 @@ static bool take_recorded(struct replay *r, const char *line)
     return true;
 }
 
+// "operator 123 service www.example.com/ams drain why ...".
+static bool take_operator(struct replay *r, const char *line)
+{
+    struct operator_entry entry = {0};
+    uint64_t at_ns;
+    char kind[8], state[8];
+    if (sscanf(line, "operator %" SCNu64 " %7s %335s %7s", &at_ns, kind, entry.name, state) != 4 ||
+        operator_kind_parse(kind, &entry.kind) < 0 || operator_state_parse(state, &entry.state) < 0)
+        return false;
+    if (at_ns > r->now_ns)
+        pass_time(r, at_ns);
+    struct overrides *overrides =
+        operator_states_set(&r->operators, &entry) == 0 ? overrides_new(r->config, &r->operators) : NULL;
+    if (!overrides)
+        return false;
+    overrides_drop(r->overrides);
+    r->overrides = overrides;
+    judge(r, at_ns > r->now_ns ? at_ns : r->now_ns);
+    return true;
+}
+
 static int take_line(struct replay *r, const char *line)
 {
     uint64_t now_ns, wall_us, life;
@@ -268,11 +291,16 @@ static int take_line(struct replay *r, const char *line)
         r->life = life;
         forget_map(&r->map);
         r->wall_offset_us = wall_us - now_ns / 1000;
-        return is_new ? start_engine(r, now_ns) : 0;
+        if (!is_new)
+            return 0;
+        operator_states_fini(&r->operators); // a new process says again what holds
+        overrides_drop(r->overrides);
+        r->overrides = NULL;
+        return start_engine(r, now_ns);
     }
     if (strncmp(line, "event ", 6) == 0)
         take_event(r, line + 6);
-    else if (!r->engine || (!take_name(r, line) && !take_recorded(r, line)))
+    else if (!r->engine || (!take_name(r, line) && !take_recorded(r, line) && !take_operator(r, line)))
         r->summary->unknown++;
     return 0;
 }
@@ -306,6 +334,8 @@ int replay_run(FILE *journal, const struct config *config,
     if (rc == 0 && !r->engine)
         rc = -EINVAL;
     verdict_free(r->engine);
+    operator_states_fini(&r->operators);
+    overrides_drop(r->overrides);
     free(r->verdict);
     free(r->before);
     free(r->policy);

@@ -27,9 +27,11 @@ struct steering {
     struct publisher *publisher;
     struct journal *journal;
     struct verdict_engine *engine;
-    struct policy_state *policy;   // [service_count]
-    struct steering_order *order;  // [service_count]; null before the first image
-    struct verdict_site *reported; // [verdict_count], as last reported
+    struct policy_state *policy;             // [service_count]
+    struct steering_order *order;            // [service_count]; null before the first image
+    struct verdict_site *reported;           // [verdict_count], as last reported
+    const struct operator_states *operators; // borrowed; null: none yet
+    struct overrides *overrides;             // compiled from them
     struct steering_report report;
     struct history history;
     struct steering_stats stats;
@@ -266,7 +268,7 @@ static void build_done(void *user, struct steering_build *b)
 static void start_build(struct steering *s)
 {
     const struct config *config = config_of(s);
-    struct steering_build *b = steering_build_new(s->shared, s->engine);
+    struct steering_build *b = steering_build_new(s->shared, s->engine, s->overrides);
     s->last_build_ns = uv_hrtime();
     if (!b) {
         s->stats.build_errors++;
@@ -274,7 +276,7 @@ static void start_build(struct steering *s)
     }
     b->now_ns = s->last_build_ns;
     for (unsigned i = 0; i < config->service_count; i++) {
-        const struct policy_input input = {config, i, b->verdict, b->now_ns};
+        const struct policy_input input = {config, i, b->verdict, b->now_ns, s->overrides};
         policy_update(&s->policy[i], &input);
     }
     memcpy(b->policy, s->policy, config->service_count * sizeof *b->policy);
@@ -295,6 +297,20 @@ void steering_renew(struct steering *s)
     s->is_forced = true;
     judge(s, uv_hrtime());
     arm(s);
+}
+
+int steering_operators(struct steering *s, const struct operator_states *states)
+{
+    struct overrides *overrides = overrides_new(config_of(s), states);
+    if (!overrides)
+        return -ENOMEM;
+    overrides_drop(s->overrides);
+    s->overrides = overrides;
+    s->operators = states;
+    mark_dirty(s, uv_hrtime(), uv_hrtime(), true);
+    judge(s, uv_hrtime());
+    arm(s);
+    return 0;
 }
 
 void steering_published(struct steering *s, uint64_t generation, uint64_t at_ns)
@@ -375,10 +391,14 @@ int steering_reconfigure(struct steering *s, struct shared_config *shared)
     int rc = make_arrays(shared->config, &policy, &reported);
     if (rc)
         return rc;
-    rc = verdict_setup(shared->config, &verdict);
-    rc = rc ? rc : verdict_reconfigure(s->engine, &verdict, uv_hrtime());
-    verdict_setup_fini(&verdict);
+    struct overrides *overrides = s->operators ? overrides_new(shared->config, s->operators) : NULL;
+    rc = s->operators && !overrides ? -ENOMEM : verdict_setup(shared->config, &verdict);
+    if (rc == 0) {
+        rc = verdict_reconfigure(s->engine, &verdict, uv_hrtime());
+        verdict_setup_fini(&verdict);
+    }
     if (rc) {
+        overrides_drop(overrides);
         free(policy);
         free(reported);
         return rc;
@@ -388,6 +408,8 @@ int steering_reconfigure(struct steering *s, struct shared_config *shared)
     free(s->policy);
     free(s->reported);
     free(s->order);
+    overrides_drop(s->overrides);
+    s->overrides = overrides;
     s->order = NULL;
     s->policy = policy;
     s->reported = reported;
@@ -408,6 +430,7 @@ static void finish_close(struct steering *s)
     free(s->reported);
     free(s->order);
     free(s->last_image);
+    overrides_drop(s->overrides);
     shared_config_drop(s->shared);
     void (*closed)(void *) = s->closed;
     void *user = s->closed_user;
@@ -458,6 +481,11 @@ const struct policy_state *steering_policy_state(const struct steering *s, unsig
 const struct steering_order *steering_order(const struct steering *s, unsigned service)
 {
     return s->order ? &s->order[service] : NULL;
+}
+
+const struct overrides *steering_overrides(const struct steering *s)
+{
+    return s->overrides;
 }
 
 struct history *steering_history(struct steering *s)

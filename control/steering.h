@@ -49,6 +49,11 @@ void steering_close(struct steering *steering, void (*closed)(void *user), void 
 // The caller sends the zone image that fits first.
 int steering_reconfigure(struct steering *steering, struct shared_config *config);
 
+// What operators say of services and addresses from now on; `states` is borrowed, and looked at again when the
+// configuration changes. 0, or -ENOMEM: the old ones stay.
+int steering_operators(struct steering *steering, const struct operator_states *states);
+const struct overrides *steering_overrides(const struct steering *steering); // null: none
+
 // An observation. Journalled unless it is a heartbeat within half a period of the last journalled one.
 void steering_event(struct steering *steering, const struct evidence_event *event);
 

@@ -10,7 +10,8 @@
 #include "control/order_build.h"
 #include "control/steering_report.h"
 
-struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine)
+struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine,
+                                          struct overrides *overrides)
 {
     const struct config *config = shared->config;
     struct steering_build *b = calloc(1, sizeof *b);
@@ -18,6 +19,7 @@ struct steering_build *steering_build_new(struct shared_config *shared, const st
         return NULL;
     b->fd = -1;
     b->shared = shared_config_hold(shared);
+    b->overrides = overrides_hold(overrides);
     b->verdict = calloc(config->verdict_count + 1, sizeof *b->verdict);
     b->policy = calloc(config->service_count + 1, sizeof *b->policy);
     b->order = calloc(config->service_count + 1, sizeof *b->order);
@@ -36,6 +38,7 @@ void steering_build_free(struct steering_build *b)
     if (!b)
         return;
     shared_config_drop(b->shared);
+    overrides_drop(b->overrides);
     free(b->verdict);
     free(b->policy);
     free(b->order);
@@ -52,7 +55,8 @@ void steering_build_run(struct steering_build *b)
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
-    const struct order_build_input input = {config, b->policy, b->verdict, b->now_ns, b->generation, wall_us};
+    const struct order_build_input input = {config,        b->policy, b->verdict,  b->now_ns,
+                                            b->generation, wall_us,   b->overrides};
     b->rc = order_build(&input, &b->image, &b->len);
     if (b->rc == 0) {
         b->pairing_id = ((const struct image_header *)b->image)->pairing_id;
@@ -60,7 +64,7 @@ void steering_build_run(struct steering_build *b)
         b->rc = b->fd < 0 ? b->fd : 0;
     }
     for (unsigned i = 0; b->rc == 0 && i < config->service_count; i++) {
-        const struct policy_input policy = {config, i, b->verdict, b->now_ns};
+        const struct policy_input policy = {config, i, b->verdict, b->now_ns, b->overrides};
         struct policy_order order;
         policy_decide(&order, &b->policy[i], &policy, REGION_UNKNOWN, 0, NULL);
         b->order[i] = steering_order_of(&order);

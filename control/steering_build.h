@@ -13,6 +13,7 @@ struct steering_build {
     struct shared_config *shared;
     struct verdict_site *verdict; // [verdict_count], filled by new
     struct policy_state *policy;  // [service_count], for the caller to fill
+    struct overrides *overrides;  // held by new
     uint64_t now_ns, generation, evidence_ns, decided_ns;
     bool is_forced; // to be sent even when it says what the last one said
     // Results; who takes one over leaves null or -1.
@@ -28,7 +29,8 @@ struct steering_build {
 };
 
 // Null: out of memory.
-struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine);
+struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine,
+                                          struct overrides *overrides);
 void steering_build_free(struct steering_build *build);
 
 // `done` is called on the loop thread; it frees the build. 0 or a negative errno.

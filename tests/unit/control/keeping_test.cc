@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -45,74 +46,125 @@ std::string read(const std::string &path)
     return all.str();
 }
 
-operator_entry entry(const char *site, evidence_operator state, uint64_t until_s = 0, const char *reason = "")
-{
-    operator_entry e{};
-    snprintf(e.site, sizeof e.site, "%s", site);
-    e.state = state;
-    e.until_s = until_s;
-    e.said_s = 1700000000;
-    snprintf(e.reason, sizeof e.reason, "%s", reason);
-    return e;
-}
+struct States : operator_states {
+    States() : operator_states{} {}
+    States(const States &) = delete;
+    States &operator=(const States &) = delete;
+    ~States()
+    {
+        operator_states_fini(this);
+    }
+    int set(const char *name, evidence_operator state, uint64_t until_s = 0, const char *reason = "",
+            operator_kind kind = OPERATOR_OF_SITE)
+    {
+        operator_entry e{};
+        e.kind = kind;
+        snprintf(e.name, sizeof e.name, "%s", name);
+        e.state = state;
+        e.until_s = until_s;
+        e.said_s = 1700000000;
+        snprintf(e.reason, sizeof e.reason, "%s", reason);
+        return operator_states_set(this, &e);
+    }
+    const operator_entry *find(const char *name, operator_kind kind = OPERATOR_OF_SITE) const
+    {
+        return operator_states_find(this, kind, name);
+    }
+};
 
 TEST(OperatorStates, SurviveAJourneyThroughTheFile)
 {
     Folder f;
-    operator_states s{}, back{};
-    const operator_entry a = entry("ams", OPERATOR_DRAIN, 1800000000, "cable works \"north\" \\ 50%"),
-                         b = entry("fra", OPERATOR_DOWN);
-    ASSERT_EQ(operator_states_set(&s, &a), 0);
-    ASSERT_EQ(operator_states_set(&s, &b), 0);
+    States s, back;
+    const char *reason = "cable works \"north\" \\ 50%";
+    ASSERT_EQ(s.set("ams", OPERATOR_DRAIN, 1800000000, reason), 0);
+    ASSERT_EQ(s.set("fra", OPERATOR_DOWN), 0);
+    ASSERT_EQ(s.set("*.example.com/fra", OPERATOR_UP, 0, "a test", OPERATOR_OF_SERVICE), 0);
+    ASSERT_EQ(s.set("2001:db8::1", OPERATOR_DOWN, 1900000000, "", OPERATOR_OF_ADDRESS), 0);
     ASSERT_EQ(operator_states_save(&s, f.file("states").c_str()), 0);
     ASSERT_EQ(operator_states_load(&back, f.file("states").c_str()), 0);
-    ASSERT_EQ(back.count, 2u);
-    const operator_entry *found = operator_states_find(&back, "ams");
+    ASSERT_EQ(back.count, 4u);
+    const operator_entry *found = back.find("ams");
     ASSERT_NE(found, nullptr);
     EXPECT_EQ(found->state, OPERATOR_DRAIN);
     EXPECT_EQ(found->until_s, 1800000000u);
-    EXPECT_STREQ(found->reason, a.reason);
-    EXPECT_EQ(operator_states_find(&back, "nyc"), nullptr);
+    EXPECT_STREQ(found->reason, reason);
+    EXPECT_EQ(back.find("nyc"), nullptr);
+    found = back.find("*.EXAMPLE.com/fra", OPERATOR_OF_SERVICE);
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->state, OPERATOR_UP);
+    EXPECT_STREQ(found->reason, "a test");
+    found = back.find("2001:db8::1", OPERATOR_OF_ADDRESS);
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->until_s, 1900000000u);
+    EXPECT_EQ(back.find("2001:db8::1"), nullptr) << "kinds are apart";
+}
+
+TEST(OperatorStates, AFileOfSitesOnlyIsReadAsItWasWritten)
+{
+    Folder f;
+    States s;
+    std::ofstream(f.file("states")) << "# site state until said reason\nams drain 0 1700000000 why not\n";
+    ASSERT_EQ(operator_states_load(&s, f.file("states").c_str()), 0);
+    ASSERT_NE(s.find("ams"), nullptr);
+    EXPECT_STREQ(s.find("ams")->reason, "why not");
 }
 
 TEST(OperatorStates, AutoForgetsAndALaterWordReplacesAnEarlierOne)
 {
-    operator_states s{};
-    operator_entry e = entry("ams", OPERATOR_DOWN);
-    operator_states_set(&s, &e);
-    e = entry("ams", OPERATOR_UP);
-    operator_states_set(&s, &e);
+    States s;
+    s.set("ams", OPERATOR_DOWN);
+    s.set("ams", OPERATOR_UP);
     ASSERT_EQ(s.count, 1u);
-    EXPECT_EQ(operator_states_find(&s, "ams")->state, OPERATOR_UP);
-    e = entry("ams", OPERATOR_AUTO);
-    operator_states_set(&s, &e);
-    EXPECT_EQ(operator_states_find(&s, "ams"), nullptr);
+    EXPECT_EQ(s.find("ams")->state, OPERATOR_UP);
+    s.set("ams", OPERATOR_AUTO);
+    EXPECT_EQ(s.find("ams"), nullptr);
+}
+
+TEST(OperatorStates, AreFoundHoweverManyAndInWhateverOrderTheyCame)
+{
+    States s, copy;
+    for (unsigned i = 0; i < OPERATOR_STATES_MAX; i++)
+        ASSERT_EQ(s.set(("s" + std::to_string(i * 7919 % OPERATOR_STATES_MAX)).c_str(), OPERATOR_DOWN), 0) << i;
+    EXPECT_EQ(s.set("one-more", OPERATOR_DOWN), -ENOSPC);
+    EXPECT_EQ(s.set("s5", OPERATOR_UP), 0) << "what is there can be changed";
+    ASSERT_EQ(operator_states_copy(&copy, &s), 0);
+    for (unsigned i = 0; i < OPERATOR_STATES_MAX; i += 2)
+        EXPECT_EQ(s.set(("s" + std::to_string(i)).c_str(), OPERATOR_AUTO), 0);
+    for (unsigned i = 0; i < OPERATOR_STATES_MAX; i++) {
+        EXPECT_EQ(s.find(("s" + std::to_string(i)).c_str()) != nullptr, i % 2 == 1) << i;
+        EXPECT_NE(copy.find(("s" + std::to_string(i)).c_str()), nullptr) << "a copy is its own";
+    }
 }
 
 TEST(OperatorStates, ExpireWhenTheirTimeIsOver)
 {
-    operator_states s{};
-    operator_entry e = entry("ams", OPERATOR_DOWN, 100);
-    operator_states_set(&s, &e);
-    e = entry("fra", OPERATOR_DOWN);
-    operator_states_set(&s, &e);
-    EXPECT_FALSE(operator_states_expire(&s, 99));
-    EXPECT_TRUE(operator_states_expire(&s, 100));
-    EXPECT_EQ(operator_states_find(&s, "ams"), nullptr);
-    EXPECT_NE(operator_states_find(&s, "fra"), nullptr);
+    States s;
+    std::string gone;
+    const auto note = [](void *user, const operator_entry *e) { *static_cast<std::string *>(user) += e->name; };
+    s.set("ams", OPERATOR_DOWN, 100);
+    s.set("www.example.com/ams", OPERATOR_DOWN, 100, "", OPERATOR_OF_SERVICE);
+    s.set("fra", OPERATOR_DOWN);
+    EXPECT_EQ(operator_states_expire(&s, 99, note, &gone), 0u);
+    EXPECT_EQ(operator_states_expire(&s, 100, note, &gone), 2u);
+    EXPECT_EQ(gone, "www.example.com/amsams");
+    EXPECT_EQ(s.find("ams"), nullptr);
+    EXPECT_NE(s.find("fra"), nullptr);
 }
 
 TEST(OperatorStates, AFileThatIsNotThereIsNoneAndADamagedOneIsAnError)
 {
     Folder f;
-    operator_states s{};
+    States s;
     EXPECT_EQ(operator_states_load(&s, f.file("none").c_str()), 0);
     EXPECT_EQ(s.count, 0u);
-    for (const char *text :
-         {"{", "[]", R"({"states": [{"site": 5}]})", R"({"states": [{"site":"a","state":"left"}]})"}) {
+    for (const char *text : {"{", "[]", R"({"states": [{"site": 5}]})", "ams left 0 0 x\n", "service: down 0 0\n"}) {
         std::ofstream(f.file("bad")) << text;
         EXPECT_LT(operator_states_load(&s, f.file("bad").c_str()), 0) << text;
     }
+    std::ofstream(f.file("bad")) << std::string(2000, 'x') << "\nfra down 0 1 y\n";
+    EXPECT_LT(operator_states_load(&s, f.file("bad").c_str()), 0);
+    EXPECT_NE(s.find("fra"), nullptr) << "the good lines are kept";
 }
 
 TEST(OperatorStates, NamesOfStates)
@@ -123,7 +175,11 @@ TEST(OperatorStates, NamesOfStates)
         EXPECT_EQ(back, state);
     }
     evidence_operator none;
+    operator_kind kind;
     EXPECT_LT(operator_state_parse("sideways", &none), 0);
+    EXPECT_EQ(operator_kind_parse(operator_kind_name(OPERATOR_OF_SERVICE), &kind), 0);
+    EXPECT_EQ(kind, OPERATOR_OF_SERVICE);
+    EXPECT_LT(operator_kind_parse("planet", &kind), 0);
 }
 
 TEST(FileReplace, TheOldFileStaysUntilTheNewOneIsWhole)

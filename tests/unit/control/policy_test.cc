@@ -4,11 +4,13 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "control/config_units.h"
 #include "control/order_build.h"
 
 namespace
@@ -21,6 +23,7 @@ struct Config {
     std::vector<verdict_site> verdict;
     std::vector<policy_state> state;
     uint64_t now_ns = 1000000000000;
+    std::unique_ptr<overrides, void (*)(overrides *)> said{nullptr, overrides_drop};
 
     explicit Config(const std::string &service, const std::string &more = "", const std::string &first_site = "")
     {
@@ -57,7 +60,34 @@ services = ( { name = "www.example.com"; ttl = 30; ttl_min = 5; )" +
     }
     policy_input input() const
     {
-        return {parsed.get(), 0, verdict.data(), now_ns};
+        return {parsed.get(), 0, verdict.data(), now_ns, said.get()};
+    }
+    // What operators say, of services and addresses.
+    void say(const std::vector<std::pair<const char *, evidence_operator>> &entries)
+    {
+        operator_states states{};
+        for (const auto &[name, what] : entries) {
+            operator_entry e{};
+            e.kind = strchr(name, '/') ? OPERATOR_OF_SERVICE : OPERATOR_OF_ADDRESS;
+            e.state = what;
+            snprintf(e.name, sizeof e.name, "%s", name);
+            ASSERT_EQ(operator_states_set(&states, &e), 0);
+        }
+        said.reset(overrides_new(parsed.get(), &states));
+        operator_states_fini(&states);
+    }
+    // The addresses of an answer, as text.
+    std::vector<std::string> addresses(bool is_ipv6) const
+    {
+        const policy_order o = order();
+        const config_address *out[ORDER_ADDRESS_MAX];
+        const unsigned count = order_addresses(&parsed->services[0], &o, said.get(), is_ipv6, out);
+        std::vector<std::string> list;
+        for (unsigned i = 0; i < count; i++) {
+            char text[CONFIG_ADDRESS_TEXT_CAP];
+            list.push_back(config_address_text(out[i], text));
+        }
+        return list;
     }
     void update()
     {
@@ -98,6 +128,67 @@ TEST(Policy, AvailableSitesStandInConfiguredOrder)
         c.verdict[0].state = row.ams, c.verdict[1].state = row.fra, c.verdict[2].state = row.nyc;
         EXPECT_EQ(c.places(), row.wanted) << row.why;
     }
+}
+
+TEST(Policy, AnOperatorsWordOnAServiceStandsOverTheSitesVerdict)
+{
+    const struct {
+        std::vector<std::pair<const char *, evidence_operator>> said;
+        verdict_state ams;
+        Places wanted;
+        const char *why;
+    } rows[] = {
+        {{{"www.example.com/ams", OPERATOR_DRAIN}}, VERDICT_UP, {1, 2}, "drained within this service"},
+        {{{"WWW.example.com/ams", OPERATOR_DOWN}}, VERDICT_UP, {1, 2}, "names in any case"},
+        {{{"www.example.com/ams", OPERATOR_UP}}, VERDICT_DOWN, {0, 1, 2}, "up whatever the evidence"},
+        {{{"www.example.com/ams", OPERATOR_UP}}, VERDICT_DRAIN, {0, 1, 2}, "nearer than a word on the whole site"},
+        {{{"other.example.com/ams", OPERATOR_DOWN}}, VERDICT_UP, {0, 1, 2}, "said of another service"},
+        {{{"192.0.2.1", OPERATOR_DOWN}}, VERDICT_UP, {0, 1, 2}, "one of two addresses: the site is still there"},
+        {{{"192.0.2.1", OPERATOR_DOWN}, {"2001:db8::1", OPERATOR_DRAIN}}, VERDICT_UP, {1, 2}, "no address is left"},
+        {{{"www.example.com/ams", OPERATOR_UP}, {"192.0.2.1", OPERATOR_DOWN}, {"2001:db8::1", OPERATOR_DOWN}},
+         VERDICT_UP,
+         {1, 2},
+         "up, but without any address"},
+    };
+    for (const auto &row : rows) {
+        Config c(all_three);
+        c.verdict[0].state = row.ams;
+        c.say(row.said);
+        EXPECT_EQ(c.places(), row.wanted) << row.why;
+    }
+}
+
+TEST(Policy, AWithdrawnAddressIsInNoAnswer)
+{
+    using ::testing::ElementsAre;
+    Config c(all_three);
+    c.say({{"192.0.2.1", OPERATOR_DOWN}});
+    EXPECT_THAT(c.addresses(false), ElementsAre("192.0.2.2", "192.0.2.3"));
+    EXPECT_THAT(c.addresses(true), ElementsAre("2001:db8::1", "2001:db8::2"));
+    for (auto &v : c.verdict)
+        v.state = VERDICT_DOWN;
+    EXPECT_TRUE(c.order().is_fail_open);
+    EXPECT_THAT(c.addresses(false), ElementsAre("192.0.2.2", "192.0.2.3")) << "also when failing open";
+    c.say({{"192.0.2.1", OPERATOR_DOWN}, {"192.0.2.2", OPERATOR_DOWN}, {"192.0.2.3", OPERATOR_DOWN}});
+    EXPECT_THAT(c.addresses(false), ElementsAre("192.0.2.1", "192.0.2.2", "192.0.2.3")) << "unless nothing is left";
+}
+
+TEST(Policy, WithoutAnySiteLeftByOperatorsTheServicesRuleDecides)
+{
+    Config c(std::string(all_three) + R"( all_down = "nodata";)");
+    c.say({{"www.example.com/ams", OPERATOR_DRAIN},
+           {"www.example.com/fra", OPERATOR_DRAIN},
+           {"www.example.com/nyc", OPERATOR_DOWN}});
+    EXPECT_EQ(c.order().mode, ORDER_NODATA);
+}
+
+TEST(Policy, ADoubtAboutASiteThatAnOperatorSpokeOfIsNone)
+{
+    Config c(all_three);
+    c.verdict[1].is_in_doubt = true;
+    EXPECT_EQ(c.order().ttl_s, 5u);
+    c.say({{"www.example.com/fra", OPERATOR_DRAIN}});
+    EXPECT_EQ(c.order().ttl_s, 30u);
 }
 
 TEST(Policy, TheTtlFallsWhileAnythingIsInDoubt)
@@ -331,7 +422,7 @@ TEST(OrderBuild, EveryAnswerIsALegalOrderWhateverTheVerdicts)
             v.came_up_ns = random() % 3 ? 0 : c.now_ns - random() % 200 * 1000000000ull;
         }
         c.update();
-        const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 1, 1};
+        const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 1, 1, nullptr};
         void *image = nullptr;
         size_t len = 0;
         ASSERT_EQ(order_build(&input, &image, &len), 0);
@@ -364,7 +455,7 @@ TEST(OrderBuild, EveryAnswerIsALegalOrderWhateverTheVerdicts)
 TEST(OrderBuild, AnswerMaxLimitsTheAddresses)
 {
     Config c(std::string(all_three) + "answer_max = 2;");
-    const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 1, 1};
+    const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 1, 1, nullptr};
     void *image = nullptr;
     size_t len = 0;
     ASSERT_EQ(order_build(&input, &image, &len), 0);
@@ -378,7 +469,7 @@ TEST(OrderBuild, TheSameStateGivesTheSameOctets)
     void *image[2];
     size_t len[2];
     for (int i = 0; i < 2; i++) {
-        const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 9, 9};
+        const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 9, 9, nullptr};
         ASSERT_EQ(order_build(&input, &image[i], &len[i]), 0);
     }
     ASSERT_EQ(len[0], len[1]);

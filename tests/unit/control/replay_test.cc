@@ -146,6 +146,31 @@ TEST(Replay, EvidenceThatStopsGrowsOldAtItsOwnTime)
     EXPECT_THAT(r.orders, ElementsAre("ams f.ra", "ams"));
 }
 
+TEST(Replay, WhatOperatorsSaidOfServicesAndAddressesIsFollowed)
+{
+    const Loaded l = load({});
+    Journal j;
+    j.probe(0, true), j.probe(1, true);
+    j.pass(1000);
+    j.lines += "operator " + std::to_string(j.now) + " service www.example.com/ams drain new disks\n";
+    j.pass(1000);
+    j.lines += "operator " + std::to_string(j.now) + " service www.example.com/ams auto its time is over\n";
+    j.pass(1000);
+    j.lines += "operator " + std::to_string(j.now) + " address 192.0.2.2 down \n";
+    j.lines += "signpost-journal 1 " + std::to_string(j.now + 1000) +
+               " 1700000900000000 2\n"
+               "site 0 f.ra\ngroup 0 0 web\nsite 1 ams\ngroup 1 0 web\n"; // a new process, which says nothing of it
+    j.pass(1000);
+    j.probe(0, true), j.probe(1, true);
+    const Replayed r(j.lines, l.parsed.get());
+    EXPECT_EQ(r.rc, 0);
+    EXPECT_EQ(r.summary.unknown, 0u);
+    EXPECT_THAT(r.orders, ElementsAre("ams f.ra", "f.ra", "ams f.ra", "ams", "ams f.ra"));
+    for (const char *bad :
+         {"operator x service a/b drain\n", "operator 5 planet a drain\n", "operator 5 service a/b left\n"})
+        EXPECT_EQ(Replayed(night().lines + bad, l.parsed.get()).summary.unknown, 62u) << bad;
+}
+
 TEST(Replay, WhatIsNoJournalIsRefused)
 {
     const Loaded l = load({});
