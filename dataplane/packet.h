@@ -42,7 +42,23 @@ struct packet_port {
 enum packet_verdict packet_handle(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
                                   unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len);
 
-// The same without the short way of fast.c; for tests and for measuring.
+// A frame of a burst: the arguments and the results of packet_handle.
+struct packet_slot {
+    uint8_t *frame;
+    uint16_t len, cap;
+    uint16_t reply_len;
+    uint8_t checksum; // enum packet_checksum
+    uint8_t verdict;  // enum packet_verdict, set by packet_handle_burst
+};
+
+enum { PACKET_BURST_MAX = 32 };
+
+// Handles `count` frames, at most PACKET_BURST_MAX, each as packet_handle does. Together they cost less: what is the
+// same for all is read once, and their cache misses overlap.
+void packet_handle_burst(struct answer_context *context, const struct packet_port *port, struct packet_slot *slot,
+                         unsigned count);
+
+// The same without the short way of fast.h; for tests and for measuring.
 enum packet_verdict packet_handle_plain(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
                                         unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len);
 

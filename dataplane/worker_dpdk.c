@@ -14,12 +14,16 @@
 #include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/publish.h"
 
-enum { PREFETCH_AHEAD = 4, TIMER_SLACK_NS = 1000 };
+enum { TIMER_SLACK_NS = 1000 };
 
-// Totals of one burst, added to the counters once.
+static_assert((int)WORKER_BURST <= (int)PACKET_BURST_MAX, "a burst is handled in one go");
+
+// What becomes of one burst; its totals are added to the counters once.
 struct burst {
+    struct rte_mbuf *mbuf[WORKER_BURST]; // of the slots
+    struct packet_slot slot[WORKER_BURST];
     struct rte_mbuf *send[WORKER_BURST], *drop[WORKER_BURST], *kernel[WORKER_BURST];
-    unsigned send_count, drop_count, kernel_count;
+    unsigned slot_count, send_count, drop_count, kernel_count;
     uint64_t rx_bytes, tx_bytes;
 };
 
@@ -70,32 +74,46 @@ static enum packet_checksum checksum_of(const struct port *port, const struct rt
     }
 }
 
-static void handle_frame(struct worker *w, const struct port *port, struct rte_mbuf *m, struct burst *b)
+// Frames over several buffers or without room behind are larger than any query that we serve.
+static void fill_slots(struct worker *w, const struct port *port, struct rte_mbuf **frame, unsigned count,
+                       struct burst *b)
 {
-    b->rx_bytes += m->pkt_len;
-    const unsigned len = m->data_len, cap = (unsigned)(m->buf_len - m->data_off);
-    unsigned reply_len = 0;
-    // Frames over several buffers or without room behind are larger than any query that we serve.
-    if (m->nb_segs != 1 || cap < len + 64) {
-        counters_add(w->counters, COUNTER_drop_ethernet, 1);
-        b->drop[b->drop_count++] = m;
-        return;
+    for (unsigned i = 0; i < count; i++) {
+        struct rte_mbuf *m = frame[i];
+        const unsigned len = m->data_len, cap = (unsigned)(m->buf_len - m->data_off);
+        b->rx_bytes += m->pkt_len;
+        if (m->nb_segs != 1 || cap < len + 64) {
+            counters_add(w->counters, COUNTER_drop_ethernet, 1);
+            b->drop[b->drop_count++] = m;
+            continue;
+        }
+        uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
+        rte_prefetch0(data);
+        rte_prefetch0(data + RTE_CACHE_LINE_SIZE); // the question
+        b->mbuf[b->slot_count] = m;
+        b->slot[b->slot_count++] =
+            (struct packet_slot){data, (uint16_t)len, (uint16_t)cap, 0, (uint8_t)checksum_of(port, m), PACKET_DROP};
     }
-    uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-    const enum packet_verdict verdict =
-        packet_handle(&w->context, &port->packet, frame, len, cap, checksum_of(port, m), &reply_len);
-    if (verdict != PACKET_SEND) {
-        if (verdict == PACKET_KERNEL && port->door)
-            b->kernel[b->kernel_count++] = m;
-        else
-            b->drop[b->drop_count++] = m; // a kernel that shares the port has its own copy
-        return;
+}
+
+static void sort_by_verdict(const struct port *port, struct burst *b)
+{
+    for (unsigned i = 0; i < b->slot_count; i++) {
+        struct rte_mbuf *m = b->mbuf[i];
+        const unsigned reply_len = b->slot[i].reply_len;
+        if (b->slot[i].verdict != PACKET_SEND) {
+            if (b->slot[i].verdict == PACKET_KERNEL && port->door)
+                b->kernel[b->kernel_count++] = m;
+            else
+                b->drop[b->drop_count++] = m; // a kernel that shares the port has its own copy
+            continue;
+        }
+        m->data_len = (uint16_t)reply_len; // also cuts Ethernet padding
+        m->pkt_len = reply_len;
+        m->ol_flags = m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? RTE_MBUF_F_TX_VLAN : 0;
+        b->tx_bytes += reply_len;
+        b->send[b->send_count++] = m;
     }
-    m->data_len = (uint16_t)reply_len; // also cuts Ethernet padding
-    m->pkt_len = reply_len;
-    m->ol_flags = m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? RTE_MBUF_F_TX_VLAN : 0;
-    b->tx_bytes += reply_len;
-    b->send[b->send_count++] = m;
 }
 
 static void note(uint64_t *counter, uint64_t n)
@@ -142,20 +160,16 @@ static unsigned serve_port(struct worker *w, unsigned at, uint64_t tsc)
         publish_online();
     if (n == 0)
         return 0;
-    for (unsigned i = 0; i < n && i < PREFETCH_AHEAD; i++)
-        rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     const bool is_clock_set = worker_clock_read(&w->clock, tsc);
     w->context.now_ns = w->clock.now_ns;
     w->context.now_s = (uint32_t)(w->clock.wall_us / 1000000u);
     load_snapshot(w, is_clock_set);
     struct burst b;
-    b.send_count = b.drop_count = b.kernel_count = 0;
+    b.slot_count = b.send_count = b.drop_count = b.kernel_count = 0;
     b.rx_bytes = b.tx_bytes = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (i + PREFETCH_AHEAD < n)
-            rte_prefetch0(rte_pktmbuf_mtod(frame[i + PREFETCH_AHEAD], void *));
-        handle_frame(w, port, frame[i], &b);
-    }
+    fill_slots(w, port, frame, n, &b);
+    packet_handle_burst(&w->context, &port->packet, b.slot, b.slot_count);
+    sort_by_verdict(port, &b);
     counters_add(w->counters, COUNTER_rx_packets, n);
     counters_add(w->counters, COUNTER_rx_bytes, b.rx_bytes);
     note(&w->at[at].received, n);

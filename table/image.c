@@ -74,12 +74,14 @@ int image_check_rrset(const void *image, size_t len, uint32_t rrset_at, char why
     const struct rrset *set = image_at(image, rrset_at);
     if (!is_inside(len, rrset_at, sizeof *set))
         return refuse(why, "a record set lies outside the image");
-    if (set->wire_len > UINT16_MAX || !is_inside(len, (uint64_t)rrset_at + sizeof *set / 8, set->wire_len))
+    if (set->wire_len > UINT16_MAX ||
+        !is_inside(len, (uint64_t)rrset_at + sizeof *set / 8, (uint64_t)set->wire_len + IMAGE_TAIL))
         return refuse(why, "a record set reaches past the image");
     const uint8_t *wire = rrset_wire(set);
     if (set->record_count == 0 || !are_records_framed(set, wire))
         return refuse(why, "a record set's records do not fill it");
-    if (set->partial_sum != image_partial_sum(wire, set->wire_len))
+    if (set->partial_sum != image_partial_sum(wire, set->wire_len) ||
+        set->growth_sum != rrset_growth_sum(set->wire_len, set->record_count))
         return refuse(why, "a record set's partial checksum is wrong");
     if (set->patch_count && !is_inside(len, set->patch_at, (uint64_t)set->patch_count * 2))
         return refuse(why, "a record set's patches lie outside the image");

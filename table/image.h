@@ -20,7 +20,8 @@ enum image_kind { IMAGE_ZONE = 1, IMAGE_ORDER = 2 };
 
 #define IMAGE_MAGIC 0x31676d4974706753ull // "SgptImg1"
 enum {
-    IMAGE_VERSION = 1, // one number for both formats; a receiver refuses any other
+    IMAGE_VERSION = 2, // one number for both formats; a receiver refuses any other
+    IMAGE_TAIL = 32,   // octets behind the last record set: answers are copied in blocks, past their end
     IMAGE_TEXT_CAP = 160
 };
 #define IMAGE_MAX_BYTES (8ull << 30) // refuse anything larger: far above ten million names, far below the address limit
@@ -55,10 +56,17 @@ struct rrset {
     uint16_t flags;       // enum rrset_flags
     uint32_t extra_at;    // struct rrset_extra[extra_count], 0 when none
     uint32_t patch_at;    // uint16_t[patch_count], 0 when none
-    uint32_t reserved;
+    uint32_t growth_sum;  // rrset_growth_sum: what a datagram's sum grows by besides the records themselves
     // followed by wire_len bytes of wire and zero filling to 8 bytes
 };
 static_assert(sizeof(struct rrset) == 32, "answers start on an 8-byte boundary behind it");
+
+// The length twice (UDP and pseudo header) and the answer count, as 16-bit words in memory order modulo 65,535, where a
+// swap of octets is a factor of 256.
+static inline uint32_t rrset_growth_sum(uint32_t wire_len, uint16_t record_count)
+{
+    return (wire_len << 9) + __builtin_bswap16(record_count);
+}
 
 enum rrset_flags {
     RRSET_NONE = 0,

@@ -160,5 +160,5 @@ uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed)
         memcpy(word, padded + at, 16);
         h = name_hash_step(h, word[0], word[1]);
     }
-    return name_hash_end(h);
+    return h;
 }

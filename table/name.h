@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE4_1__
+#include <smmintrin.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,19 +50,38 @@ char *name_to_text(char out[NAME_TEXT_CAP], const uint8_t *wire);
 // the table.
 uint64_t name_hash(const uint8_t *padded, size_t len, uint64_t seed);
 
-// One step of the hash over 16 octets as two little-endian words: multiply and fold, the construction of wyhash and
-// XXH3's short inputs. The hash of a name is name_hash_end of the last step; the first step starts from the seed. (The
-// length needs no place in it: names end in their only empty label.)
-static inline uint64_t name_hash_step(uint64_t h, uint64_t low, uint64_t high)
+// Multiply to 128 bits and fold.
+static inline uint64_t name_hash_mix(uint64_t a, uint64_t b)
 {
-    const __uint128_t m = (__uint128_t)(low ^ h ^ 0xe7037ed1a0b428dbull) * (high ^ 0xa0761d6478bd642full);
+#ifdef __x86_64__ // compilers send the 128 bits through memory where the hash is inlined into a loop
+    uint64_t high;
+    __asm__("mulq %2" : "+a"(a), "=d"(high) : "rm"(b) : "cc");
+    return a ^ high;
+#else
+    const __uint128_t m = (__uint128_t)a * b;
     return (uint64_t)m ^ (uint64_t)(m >> 64);
+#endif
 }
 
-static inline uint64_t name_hash_end(uint64_t h)
+#define NAME_HASH_LOW  0xe7037ed1a0b428dbull
+#define NAME_HASH_HIGH 0xa0761d6478bd642full
+
+// One step of the hash over 16 octets as two little-endian words: multiply and fold, the construction of wyhash and
+// XXH3's short inputs. The first step starts from the seed. (The length needs no place in it:
+// names end in their only empty label.)
+static inline uint64_t name_hash_step(uint64_t h, uint64_t low, uint64_t high)
 {
-    return h ^ h >> 29;
+    return name_hash_mix(low ^ h ^ NAME_HASH_LOW, high ^ NAME_HASH_HIGH);
 }
+
+#ifdef __SSE4_1__
+// The same over a block in a register.
+static inline uint64_t name_hash_block(uint64_t h, __m128i block)
+{
+    const __m128i v = _mm_xor_si128(block, _mm_set_epi64x((long long)NAME_HASH_HIGH, (long long)NAME_HASH_LOW));
+    return name_hash_mix((uint64_t)_mm_cvtsi128_si64(v) ^ h, (uint64_t)_mm_extract_epi64(v, 1));
+}
+#endif
 
 #ifdef __cplusplus
 }

@@ -104,7 +104,8 @@ static uint32_t put_rrset(struct cursor *c, const struct order_rrset *in)
                           .ttl = ttl,
                           .type = in->type,
                           .record_count = (uint16_t)in->record_count,
-                          .partial_sum = image_partial_sum(wire, (size_t)(p - wire))};
+                          .partial_sum = image_partial_sum(wire, (size_t)(p - wire)),
+                          .growth_sum = rrset_growth_sum((uint32_t)(p - wire), (uint16_t)in->record_count)};
     c->at += rrset_bytes(in);
     return at;
 }
@@ -143,10 +144,13 @@ static int put_service(struct cursor *answers, struct cursor *tables, struct ord
     uint32_t *table = (uint32_t *)(void *)(tables->image + tables->at);
     for (unsigned i = 0; i < classes; i++)
         table[i] = answer_at[s->class_answer[i]];
+    const struct order_answer *first = (const struct order_answer *)image_at(answers->image, table[0]);
     *out = (struct order_service){.table_at = (uint32_t)(tables->at / 8),
                                   .row_count = rows_of(s, region_count),
                                   .bucket_mask = s->bucket_count - 1,
                                   .flags = s->flags,
+                                  .plain_at = {order_plain_at(s->flags, s->owned_types, first, false),
+                                               order_plain_at(s->flags, s->owned_types, first, true)},
                                   .owned_types = s->owned_types};
     tables->at += round8(classes * sizeof *table);
     free(answer_at);
@@ -168,6 +172,8 @@ int order_image_build(const struct order_service_input *service, unsigned servic
     total = answer_at;
     for (unsigned i = 0; i < service_count; i++)
         total += answers_bytes(&service[i]);
+    const uint64_t answer_end = total;
+    total += IMAGE_TAIL;
     if (total > IMAGE_MAX_BYTES)
         return -E2BIG;
     uint8_t *bytes = calloc(1, total);
@@ -186,7 +192,7 @@ int order_image_build(const struct order_service_input *service, unsigned servic
                                 .service_count = service_count,
                                 .region_count = region_count,
                                 .answer_at = (uint32_t)(answer_at / 8),
-                                .answer_end = (uint32_t)(total / 8)};
+                                .answer_end = (uint32_t)(answer_end / 8)};
     memcpy(bytes + sizeof(struct image_header), &index, sizeof index);
     struct image_header *header = (struct image_header *)(void *)bytes;
     *header = (struct image_header){.magic = IMAGE_MAGIC,

@@ -87,6 +87,7 @@ static int check_service(const struct check *c, const struct order_service *s)
     if (!is_inside(c, s->table_at, rows * buckets * sizeof(uint32_t)))
         return refuse(c, "a service's class table lies outside the image");
     const uint32_t *table = (const uint32_t *)image_at(c->image, s->table_at);
+    const uint32_t first = table[0];
     uint32_t last = 0; // equal neighbours are checked once: most classes share an answer
     for (uint64_t i = 0; i < rows * buckets; i++) {
         int rc = table[i] == last ? 0 : check_answer(c, table[i]);
@@ -94,6 +95,10 @@ static int check_service(const struct check *c, const struct order_service *s)
             return rc < 0 ? rc : refuse(c, "a class has no answer");
         last = table[i];
     }
+    const struct order_answer *answer = (const struct order_answer *)image_at(c->image, first);
+    for (unsigned family = 0; family < 2; family++)
+        if (s->plain_at[family] != order_plain_at(s->flags, s->owned_types, answer, family))
+            return refuse(c, "a service's plain answer is not that of its classes");
     return 0;
 }
 

@@ -42,6 +42,8 @@ struct order_service {
     uint32_t row_count;   // region_count when ORDER_BY_REGION, else 1
     uint32_t bucket_mask; // buckets - 1; 0 when not by bucket
     uint32_t flags;       // enum order_service_flags
+    uint32_t plain_at[2]; // the A and the AAAA set when that is the answer for everybody and nothing is to be added to
+                          // it; else 0
     uint64_t owned_types; // bit n: the type with number n (below 64), bit 63 also for HTTPS (65), bit 62 for SVCB (64):
                           // NODATA when the answer has no such set; other types at the owner come from the zone
 };
@@ -60,6 +62,16 @@ static_assert(sizeof(struct order_answer) == 16, "answers are multiples of 8 byt
 static inline const struct order_index *order_image_index(const void *image)
 {
     return (const struct order_index *)((const uint8_t *)image + sizeof(struct image_header));
+}
+
+// What plain_at must say of a service whose classes' first answer is `answer`: a worker finds the common answer there
+// without touching the class table and the answer.
+static inline uint32_t order_plain_at(uint32_t flags, uint64_t owned_types, const struct order_answer *answer,
+                                      bool is_ipv6)
+{
+    const bool is_plain =
+        flags == 0 && answer->mode == ORDER_ANSWER && answer->ede == 0 && (owned_types >> (is_ipv6 ? 28 : 1) & 1);
+    return !is_plain ? 0 : is_ipv6 ? answer->aaaa_at : answer->a_at;
 }
 
 // The answer for a class. `service` < service_count; a region beyond the rows counts as REGION_UNKNOWN.

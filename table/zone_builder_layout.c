@@ -230,6 +230,7 @@ static int64_t put_rrset(struct layout *l, uint32_t owner, uint32_t first, unsig
                               .type = b->record[first].type,
                               .record_count = (uint16_t)count,
                               .partial_sum = image_partial_sum(w.bytes, w.len),
+                              .growth_sum = rrset_growth_sum(w.len, (uint16_t)count),
                               .patch_count = (uint16_t)w.patch_count};
         memcpy(set + 1, w.bytes, w.len);
     }
@@ -426,6 +427,8 @@ int zone_builder_finish(struct zone_builder *b, uint64_t generation, uint64_t pa
     int rc = reserve_sections(&l);
     if (rc == 0)
         rc = fill(&l);
+    if (rc == 0 && layout_add(&l, IMAGE_TAIL) < 0)
+        rc = -ENOMEM;
     if (rc < 0) {
         free(l.image);
         return rc;

@@ -5,7 +5,7 @@
 #include <ldns/ldns.h>
 
 #include "dataplane/query.h"
-#include "tests/fuzz/world.h"
+#include "tests/fuzz/both_ways.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,6 +45,19 @@ static void check_reply(const uint8_t *query, unsigned len, const uint8_t *reply
     ldns_pkt_free(packet);
 }
 
+// The same message in a frame.
+static void check_both_ways(struct world *w, const uint8_t *msg, unsigned len)
+{
+    static uint8_t frame[BOTH_WAYS_CAP + 64];
+    const struct packet_port port = {{2, 0, 0, 0, 0, 1}, false, false};
+    unsigned reply_len = 0;
+    if (len > 1400)
+        return;
+    memset(frame, 0, sizeof frame);
+    memcpy(frame + 42, msg, len);
+    both_ways(w, &port, frame, both_ways_wrap(frame, len), PACKET_CHECKSUM_UNKNOWN, &reply_len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world *w = world_get();
@@ -56,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const unsigned cap = client.is_tcp ? 65535 + 64 : 2048;
     if (!client.is_tcp && len > cap - ANSWER_SLACK)
         return 0;
+    check_both_ways(w, data + 1, len);
     memset(first, 0x00, cap);
     memset(second, 0xff, cap);
     memcpy(first, data + 1, len);

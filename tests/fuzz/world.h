@@ -53,6 +53,8 @@ static inline void world_fill(struct zone_builder *b)
     world_record(b, "*.target.example.com", 16, "\5hello", 6);
     world_name_record(b, "child.example.com", 2, "ns.child.example.com");
     world_record(b, "ns.child.example.com", 1, (const uint8_t[]){192, 0, 2, 99}, 4);
+    world_record(b, "f.example.com", 1, (const uint8_t[]){192, 0, 2, 98}, 4); // these two take the short way
+    world_record(b, "f.example.com", 28, (const uint8_t[16]){0x20, 1, [15] = 98}, 16);
     world_record(b, "a.\\000\\255.ent.example.com", 16, "\5hello", 6);
 }
 
@@ -77,6 +79,8 @@ static inline struct world *world_get(void)
     world_fill(b);
     name_from_text(name, "www.example.com");
     zone_builder_add_service(b, name, 0);
+    name_from_text(name, "s.example.com");
+    zone_builder_add_service(b, name, 1);
     if (zone_builder_finish(b, 1, 1, 1, &w.zone_image, &w.zone_len) < 0)
         abort();
     zone_builder_free(b);
@@ -84,8 +88,10 @@ static inline struct world *world_get(void)
     const struct order_rrset set = {1, 30, record, 2};
     const struct order_answer_input answer = {ORDER_ANSWER, 0, 22, 2, &set, 1};
     const uint32_t classes[3] = {0};
-    const struct order_service_input service = {ORDER_BY_REGION, 1, 1u << 1 | 1u << 28, &answer, 1, classes};
-    if (order_image_build(&service, 1, 3, 1, 1, 1, &w.order_image, &w.order_len) < 0)
+    const struct order_answer_input plain = {ORDER_ANSWER, 0, 0, 2, &set, 1};
+    const struct order_service_input service[] = {{ORDER_BY_REGION, 1, 1u << 1 | 1u << 28, &answer, 1, classes},
+                                                  {0, 1, 1u << 1 | 1u << 28, &plain, 1, classes}};
+    if (order_image_build(service, 2, 3, 1, 1, 1, &w.order_image, &w.order_len) < 0)
         abort();
     w.context = (struct answer_context){.zone_image = w.zone_image,
                                         .order_image = w.order_image,

@@ -106,6 +106,42 @@ class Fast : public AnswerFixture
         return f;
     }
 
+    // A burst of up to 32 frames in one call against each frame on its own the plain way.
+    void compare_burst(unsigned count)
+    {
+        const unsigned cap = 2048;
+        std::vector<Bytes> fast(count, Bytes(cap + 64, 0x11)), plain(fast);
+        packet_slot slot[PACKET_BURST_MAX];
+        for (unsigned i = 0; i < count; i++) {
+            Bytes f = frame();
+            std::copy(f.begin(), f.end(), fast[i].begin());
+            std::copy(f.begin(), f.end(), plain[i].begin());
+            slot[i] = {fast[i].data(),
+                       static_cast<uint16_t>(f.size()),
+                       static_cast<uint16_t>(random() % 16 ? cap : f.size() + 64),
+                       0,
+                       static_cast<uint8_t>(random() % 8 ? PACKET_CHECKSUM_UNKNOWN : PACKET_CHECKSUM_UNFINISHED),
+                       0xee};
+        }
+        const counters_block before = *counters;
+        packet_handle_burst(&context, &port, slot, count);
+        const counters_block after = *counters;
+        *counters = before;
+        for (unsigned i = 0; i < count; i++) {
+            unsigned len = 0;
+            packet_verdict verdict = packet_handle_plain(&context, &port, plain[i].data(), slot[i].len, slot[i].cap,
+                                                         static_cast<packet_checksum>(slot[i].checksum), &len);
+            ASSERT_EQ(verdict, slot[i].verdict);
+            if (verdict == PACKET_SEND) {
+                ASSERT_EQ(len, slot[i].reply_len);
+            }
+            ASSERT_EQ(memcmp(fast[i].data(), plain[i].data(), len), 0);
+            answered += verdict == PACKET_SEND;
+        }
+        for (int i = 0; i < COUNTER_COUNT; i++)
+            ASSERT_EQ(after.value[i], counters->value[i]) << counter_name(static_cast<enum counter>(i));
+    }
+
     void compare(const Bytes &f, packet_checksum checksum)
     {
         const unsigned cap = 2048;
@@ -149,6 +185,34 @@ TEST_F(Fast, equals_the_plain_way_when_the_driver_vouches_for_the_checksum)
         if (checksum_fold(checksum_add(checksum_pseudo(&f[26], false, len, 17), &f[34], len)) == 0xffff)
             compare(f, PACKET_CHECKSUM_GOOD);
     }
+}
+
+TEST_F(Fast, equals_the_plain_way_in_bursts)
+{
+    for (int i = 0; i < 20000 && !HasFatalFailure(); i++)
+        compare_burst(static_cast<unsigned>(random() % (PACKET_BURST_MAX + 1)));
+    EXPECT_GT(answered, 100000u);
+}
+
+TEST_F(Fast, equals_the_plain_way_where_senders_leave_checksums_unfinished)
+{
+    port.is_checksum_trusted = true;
+    for (int i = 0; i < 10000 && !HasFatalFailure(); i++)
+        compare_burst(PACKET_BURST_MAX);
+    EXPECT_GT(answered, 100000u);
+}
+
+TEST_F(Fast, equals_the_plain_way_on_a_node_of_several_addresses)
+{
+    const uint8_t second[4] = {192, 0, 2, 54};
+    settings.address_count = 3;
+    settings.address[1] = settings.address[0];
+    settings.address[1].is_ipv6 = 1;
+    memcpy(settings.address[2].address, second, 4);
+    publish();
+    for (int i = 0; i < 5000 && !HasFatalFailure(); i++)
+        compare_burst(PACKET_BURST_MAX);
+    EXPECT_GT(answered, 50000u);
 }
 
 TEST_F(Fast, stale_tables_and_rate_limits_take_the_plain_way)

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The short way for the common query, in stages over a burst: an untagged frame, UDP over IPv4, one question of type A
+// or AAAA and class IN, no EDNS option, a name that has a plain set or an untailored service, an answer that every
+// client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short way is held equal
+// by a test.
+//
+//   fast_begin   what is the same for the whole burst
+//   fast_parse   frame and message: are they of the common kind? fold and hash the name, ask for its slot
+//   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
+//   fast_write   the answer, headers and checksums, in place
+//
+// Nothing is written into a frame before its answer is certain, so that giving one up costs nothing but its own
+// instructions. Numbers of the frames that are given up are listed in `plain`.
+//
+// Checksums are kept as numbers modulo 65,535: there 2^16, 2^32 and 2^64 are all 1, so that words of any size may be
+// added, a factor of 256 is a swap of octets, and zero is "right" (RFC 1071 section 2, RFC 1624).
+#pragma once
+
+#include "dataplane/packet.h"
+#include "table/order_image.h"
+#include "table/zone_image.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    FAST_ETHERNET_LEN = 14,
+    FAST_IPV4_LEN = 20,
+    FAST_UDP_LEN = 8,
+    FAST_OPT_LEN = 11,
+    FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in the frame
+    FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
+    FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
+    FAST_NAME_AT = FAST_MESSAGE_AT + 12,
+    FAST_NAME_CAP = 64,               // names of up to 64 octets; longer ones are rare and take the plain way
+    FAST_ANSWER_MAX = ANSWER_UDP_MIN, // octets of message: every client takes as many
+    FAST_ROOM = FAST_MESSAGE_AT + FAST_ANSWER_MAX + IMAGE_TAIL // a frame's buffer; all reads and writes stay inside
+};
+
+// A query on its way through the stages; it has its frame's number in the burst.
+struct fast_query {
+    uint8_t name[FAST_NAME_CAP]; // folded, zero-filled to a whole block of 16
+    const void *at;              // struct zone_slot, then struct zone_node, then struct rrset; never null
+    uint64_t hash;
+    uint32_t sum; // over pseudo header and datagram of the query but for the checksum, modulo 65,535
+    uint32_t name_len;
+    uint32_t is_ipv6; // the type asked for is AAAA
+    uint32_t marks;   // FAST_EDNS, FAST_SERVICE
+} __attribute__((aligned(16)));
+
+enum { FAST_EDNS = 1, FAST_SERVICE = 0x100 }; // a burst's marks can be added up
+
+struct fast_burst {
+    uint8_t mask[3][16], expected[3][16]; // of the first 48 octets of a frame
+    uint8_t reply_mac[16];                // the start of the reply behind the client's address
+    const struct zone_settings *settings;
+    const void *zone_image, *order_image;
+    const struct zone_slot *slot;
+    const struct order_service *service;
+    uint64_t hash_seed, opt; // the OPT record of replies, without DO
+    uint32_t slot_mask, probe_limit;
+    uint32_t size_sum;       // what the size in the OPT record adds to a sum, less what the query's has
+    uint32_t checksum_known; // the enum packet_checksum that needs no look
+    bool has_more_addresses; // more than the one in `expected`
+    bool is_checksum_trusted;
+    unsigned plain_count, answer_count, marks; // marks: their sum over the answers
+    uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
+    struct fast_query query[PACKET_BURST_MAX];
+} __attribute__((aligned(64)));
+
+// Offset behind the question in a frame.
+static inline unsigned fast_end(unsigned name_len)
+{
+    return FAST_NAME_AT + name_len + 4;
+}
+
+// False when the whole burst has to take the plain way: no tables, an old table, a rate limit.
+bool fast_begin(struct fast_burst *burst, const struct answer_context *context, const struct packet_port *port);
+
+// Fills the queries.
+void fast_parse(struct fast_burst *burst, struct packet_slot *slot, unsigned count);
+
+// Leaves in each query's `at` the set to append; one that fits nowhere if there is none.
+void fast_find(struct fast_burst *burst, unsigned count);
+
+// Writes the answers; sets verdict and reply_len of their slots, the counts and `plain`.
+void fast_write(struct fast_burst *burst, struct packet_slot *slot, unsigned count);
+
+#ifdef __cplusplus
+}
+#endif

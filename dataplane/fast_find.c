@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Second stage of the short way: from the hash to the set to append, in three passes over the burst. Each pass asks for
+// the memory that the next one reads.
+#ifdef __SSE4_1__
+#include "dataplane/fast.h"
+
+#include "dataplane/bytes.h"
+
+enum { LINES = 2 }; // of the cache, that a node or a set of two addresses may touch
+
+// What a query has when nothing was found: a node without a name, a set that fits nowhere.
+static const struct zone_node no_node;
+static const struct rrset no_set = {.wire_len = UINT32_MAX / 2};
+
+// The first node with this tag, or no_node.
+static inline const struct zone_node *find_node(const struct fast_burst *b, const struct fast_query *q)
+{
+    const struct zone_slot *const slots = b->slot;
+    const struct zone_slot *slot = (const struct zone_slot *)q->at;
+    const uint32_t tag = (uint32_t)(q->hash >> 32);
+    for (uint32_t i = 1; slot->tag != tag || slot->node_at == 0; i++) {
+        if (slot->node_at == 0 || i > b->probe_limit)
+            return &no_node;
+        slot = &slots[((uint32_t)q->hash + i) & b->slot_mask];
+    }
+    return (const struct zone_node *)image_at(b->zone_image, slot->node_at);
+}
+
+// Both are zero-filled to whole blocks. Another name with the same tag is left to the plain way.
+static inline bool has_name(const struct zone_node *node, const struct fast_query *q)
+{
+    if (node->name_len != q->name_len)
+        return false;
+    const uint8_t *name = zone_node_name(node);
+    __m128i difference = _mm_xor_si128(load_block(name), load_aligned(q->name));
+    for (unsigned at = 16; at < q->name_len; at += 16)
+        difference = _mm_or_si128(difference, _mm_xor_si128(load_block(name + at), load_aligned(q->name + at)));
+    return _mm_testz_si128(difference, difference);
+}
+
+// The set that is the whole answer, or no_set: nothing there, aliases, delegations, tailored or failing services.
+static inline const struct rrset *find_set(const struct fast_burst *b, struct fast_query *q)
+{
+    const struct zone_node *node = (const struct zone_node *)q->at;
+    if (!has_name(node, q) || (node->flags & ~(NODE_APEX | NODE_SERVICE)))
+        return &no_set;
+    if (__builtin_expect(node->flags & NODE_SERVICE, 1)) {
+        q->marks |= FAST_SERVICE;
+        const uint32_t at = b->service[node->service].plain_at[q->is_ipv6];
+        return at ? (const struct rrset *)image_at(b->order_image, at) : &no_set;
+    }
+    const unsigned type = q->is_ipv6 ? 28 : 1;
+    const struct rrset_ref *ref = zone_node_refs(node);
+    for (unsigned i = 0; i < node->rrset_count; i++)
+        if (ref[i].type == type)
+            return (const struct rrset *)image_at(b->zone_image, ref[i].rrset_at);
+    return &no_set;
+}
+
+static inline void prefetch_lines(const void *p, unsigned lines)
+{
+    for (unsigned i = 0; i < lines; i++)
+        __builtin_prefetch((const uint8_t *)p + 64 * i);
+}
+
+void fast_find(struct fast_burst *b, unsigned count)
+{
+    struct fast_query *const end = b->query + count;
+    for (struct fast_query *q = b->query; q < end; q++) {
+        const struct zone_node *node = find_node(b, q);
+        q->at = node;
+        prefetch_lines(node, LINES);
+    }
+    for (struct fast_query *q = b->query; q < end; q++) {
+        const struct rrset *set = find_set(b, q);
+        q->at = set;
+        prefetch_lines(set, LINES);
+    }
+}
+
+#endif

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// First stage of the short way: is the frame of the common kind, and which name does it ask for?
+#ifdef __SSE4_1__
+#include "dataplane/fast.h"
+
+#include "dataplane/bytes.h"
+#include "dataplane/query.h"
+
+enum {
+    COUNTS_EDNS = 56 // where the additional count, 0 or 1, stands in the word of the four counts
+};
+
+// Type and class of the question in memory order.
+#define TYPE_CLASS_A    (1u << 8 | 1u << 24)
+#define TYPE_CLASS_AAAA (28u << 8 | 1u << 24)
+
+// A-Z to a-z in 16 octets: moved so that 'A'..'Z' become the 26 largest signed values.
+static inline __m128i fold_block(__m128i v)
+{
+    const __m128i moved = _mm_add_epi8(v, _mm_set1_epi8(127 - 'Z'));
+    const __m128i is_upper = _mm_cmpgt_epi8(moved, _mm_set1_epi8(127 - 26));
+    return _mm_or_si128(v, _mm_and_si128(is_upper, _mm_set1_epi8(0x20)));
+}
+
+static inline unsigned zeros_of(__m128i v)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()));
+}
+
+// The block in which the name ends, by the mask of its zeros. Offset behind the first zero.
+static inline unsigned take_last_block(struct fast_query *q, unsigned at, __m128i v, unsigned zeros, uint64_t hash)
+{
+    static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    const unsigned end = (unsigned)__builtin_ctz(zeros);
+    v = fold_block(_mm_and_si128(v, load_block(keep + 16 - end)));
+    store_block(q->name + at, v);
+    q->hash = name_hash_block(hash, v);
+    return at + end + 1;
+}
+
+// Folds and hashes the name at `p`; its length, or 0 when its end does not come soon. Labels are not walked: a stored
+// name that equals these octets, up to and with the first zero, has the same labels, and when none does the plain way
+// looks properly.
+static inline unsigned take_name(struct fast_query *q, const uint8_t *p, uint64_t hash)
+{
+#pragma GCC unroll 4
+    for (unsigned at = 0; at < FAST_NAME_CAP; at += 16) {
+        __m128i v = load_block(p + at);
+        const unsigned zeros = zeros_of(v);
+        if (zeros)
+            return take_last_block(q, at, v, zeros, hash);
+        v = fold_block(v);
+        store_block(q->name + at, v);
+        hash = name_hash_block(hash, v);
+    }
+    return 0;
+}
+
+// Addresses, protocols, port and the bits that must be zero, by masks (fast_begin).
+static inline bool is_as_expected(const struct fast_burst *b, const uint8_t *frame)
+{
+    __m128i wrong = _mm_setzero_si128();
+#pragma GCC unroll 3
+    for (unsigned i = 0; i < 3; i++) {
+        const __m128i seen = _mm_and_si128(load_block(frame + 16 * i), load_aligned(b->mask[i]));
+        wrong = _mm_or_si128(wrong, _mm_xor_si128(seen, load_aligned(b->expected[i])));
+    }
+    return _mm_testz_si128(wrong, wrong);
+}
+
+static bool is_our_ipv4(const struct zone_settings *s, uint32_t address)
+{
+    for (unsigned i = 0; i < s->address_count; i++)
+        if (load32(s->address[i].address) == address && !s->address[i].is_ipv6)
+            return true;
+    return false;
+}
+
+// Sources that packet.c refuses, and ports below 256, among which are more of them.
+static inline bool is_good_source(const uint8_t *frame)
+{
+    const unsigned first = frame[FAST_IP_AT + 12];
+    return first - 1 < 223 && first != 127 && load32(frame + FAST_IP_AT + 12) != load32(frame + FAST_IP_AT + 16) &&
+           frame[FAST_UDP_AT] != 0;
+}
+
+static inline uint64_t add_carry(uint64_t a, uint64_t b)
+{
+    return a + b + (a + b < a);
+}
+
+static inline bool is_header_right(const uint8_t *ip)
+{
+    return is_sum_right(add_carry(add_carry(load64(ip), load64(ip + 8)), load32(ip + 16)));
+}
+
+// Adds `len` octets, at least 16; reads up to 7 past the end.
+static inline uint64_t sum_octets(uint64_t sum, const uint8_t *p, unsigned len)
+{
+    for (unsigned blocks = len / 16; blocks > 0; blocks--, p += 16)
+        sum = add_carry(add_carry(sum, load64(p)), load64(p + 8));
+    if (len & 8) {
+        sum = add_carry(sum, load64(p));
+        p += 8;
+    }
+    return add_carry(sum, load64(p) & ~(~0ull << len % 8 * 8));
+}
+
+enum { SUM_WRONG = 0 };
+
+// The sum over pseudo header and datagram of a query without the checksum field, for the reply; SUM_WRONG when the
+// plain way has to look. Not inlined: it would take the registers from the common case.
+static __attribute__((noinline)) uint32_t sum_datagram(const struct fast_burst *b, const uint8_t *frame,
+                                                       unsigned udp_len, unsigned checksum)
+{
+    const unsigned sent = load16(frame + FAST_UDP_AT + 6);
+    // Both addresses of the pseudo header stand before the datagram; protocol, and the length again.
+    const uint64_t sum = sum_octets(swap16(17) + swap16(udp_len), frame + FAST_UDP_AT - 8, udp_len + 8);
+    if (checksum == PACKET_CHECKSUM_UNKNOWN && !b->is_checksum_trusted)
+        return is_sum_right(sum) ? 2 * 0xffff - sent : (uint32_t)SUM_WRONG;
+    // Whatever the field says, the reply's will be right.
+    return checksum == PACKET_CHECKSUM_BAD ? (uint32_t)SUM_WRONG : 0xffff - sent + fold32(fold64(sum));
+}
+
+// An OPT record of version 0 without options: owner 0, type 41, any size, extended rcode 0, flags but for DO 0.
+static inline bool is_plain_opt(const uint8_t *opt)
+{
+    return (load64(opt) & 0x7fffff0000ffffffull) == 41u << 16 && !(load32(opt + 7) >> 8);
+}
+
+// Lengths are compared with what the message turns out to be: nothing may stand behind it, and a frame may be padded.
+static inline bool take_frame(const struct fast_burst *b, const struct packet_slot *slot, struct fast_query *q)
+{
+    const uint8_t *frame = slot->frame;
+    if (slot->cap < FAST_ROOM || !is_as_expected(b, frame))
+        return false;
+    const uint64_t counts = load64(frame + FAST_MESSAGE_AT + 4);
+    if ((counts & ~(1ull << COUNTS_EDNS)) != 1 << 8)
+        return false;
+    if (b->has_more_addresses && !is_our_ipv4(b->settings, load32(frame + FAST_IP_AT + 16)))
+        return false;
+    if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT))
+        return false;
+    const unsigned name_len = take_name(q, frame + FAST_NAME_AT, b->hash_seed);
+    const uint8_t *behind = frame + FAST_NAME_AT + name_len;
+    const uint32_t type_class = load32(behind);
+    q->is_ipv6 = 0;
+    if (type_class == TYPE_CLASS_AAAA)
+        q->is_ipv6 = 1;
+    else if (type_class != TYPE_CLASS_A)
+        return false;
+    unsigned end = fast_end(name_len) - FAST_UDP_AT;
+    q->name_len = name_len;
+    q->marks = (uint32_t)(counts >> COUNTS_EDNS);
+    if (q->marks) {
+        if (!is_plain_opt(behind + 4))
+            return false;
+        end += FAST_OPT_LEN;
+    }
+    if (end + FAST_UDP_AT > slot->len || load16(frame + FAST_UDP_AT + 4) != swap16(end) ||
+        load16(frame + FAST_IP_AT + 2) != swap16(end + FAST_IPV4_LEN))
+        return false;
+    // The sum over all is zero, so this is the sum without the field.
+    q->sum = 0xffff - load16(frame + FAST_UDP_AT + 6);
+    if (slot->checksum != b->checksum_known)
+        q->sum = sum_datagram(b, frame, end, slot->checksum);
+    return q->sum != SUM_WRONG && load16(frame + FAST_UDP_AT + 6) != 0 && name_len != 0;
+}
+
+void fast_parse(struct fast_burst *b, struct packet_slot *slot, unsigned count)
+{
+    static const struct zone_slot none; // without a node: the next stage gives up
+    for (unsigned i = 0; i < count; i++) {
+        struct fast_query *q = &b->query[i];
+        const struct zone_slot *at = &none;
+        if (take_frame(b, &slot[i], q)) {
+            at = &b->slot[(uint32_t)q->hash & b->slot_mask];
+            __builtin_prefetch(at);
+        }
+        q->at = at;
+    }
+}
+
+#endif
