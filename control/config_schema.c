@@ -527,7 +527,8 @@ static const struct config_key service_keys[] = {
     {OF(SV, answer_max), .type = CONFIG_KEY_UINT, .max = 255, .default_text = "0",
      .help = "Addresses of each family in an answer at most. `0`: all."},
     {LIST(SV, "policy", policy, policy_count), .type = CONFIG_KEY_GROUP, .section = &stage_section, .list_max = 16,
-     .help = "Stages that change the order, the first weighs most. Not given: the order of `sites`."},
+     .help = "Stages that change the order, one after the other: what a later one says weighs more. Not given: the "
+             "order of `sites`."},
     {OF(SV, all_down), .type = CONFIG_KEY_CHOICE, .choices = all_down_choices, .default_text = "fail-open",
      .help = "What is answered while no site is available."},
     {LIST(SV, "last_resort", last_resort, last_resort_count), .type = CONFIG_KEY_ADDRESS, .list_max = 32,

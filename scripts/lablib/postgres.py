@@ -54,7 +54,7 @@ class Postgres:
         with open(f"{self.folder}/data/postgresql.conf", "a", encoding="utf-8") as file:
             file.write(settings + ("" if is_sync else "fsync = off\n"))
         with open(f"{self.folder}/data/pg_hba.conf", "a", encoding="utf-8") as file:
-            file.write("host all all samenet trust\n")
+            file.write("host all all all trust\n")
         os.chmod(f"{self.folder}/data", 0o700)
         self.process = None
         self.start()

@@ -23,6 +23,7 @@ pm.max_requests = 0
 LOCATIONS = """
     location = /health {{ return 200 "ok\\n"; }}
     location = /favicon.ico {{ return 204; }}
+    location = /film {{ limit_rate 1k; alias {folder}/film; default_type video/mp4; }}
     location / {{
       fastcgi_pass unix:{folder}/php-{name}.sock;
       fastcgi_read_timeout 3s;
@@ -52,6 +53,7 @@ class ShopServer:
         self.config = lab.write(f"php-{self.name}.conf", PHP_FPM.format(folder=lab.directory, name=self.name))
         self.program = f"{lab.directory}/shop-{self.name}.php"
         self.publish()
+        lab.write("film", "#" * 500000)  # long, and sent slowly: whoever watches it is a session
         self.php = None
         self.start_php()
         self.web = Web(host, self.name, self.listen, "", LOCATIONS.format(

@@ -128,12 +128,13 @@ class World(Lab):
         return tuple(self.site(name).address6 if kind == "AAAA" else self.site(name).address for name in names)
 
     def settle(self, seconds=30):
-        """Waits until both nodes answer with both sites, in order, and are sure of it."""
+        """Waits until both nodes answer with both sites, in order, and are sure of it; a verdict stays for a second."""
         def is_calm():
             for client, site in zip(self.clients(), self.sites):
                 if client.addresses(self.service, seconds=0.3) != self.order("ams", "fra"):
                     return False
-                if any(known["state"] != "up" or known["in_doubt"] for known in site.node.ask("sites")["sites"]):
+                if any(known["state"] != "up" or known["in_doubt"] or known["since"] < 1.05
+                       for known in site.node.ask("sites")["sites"]):
                     return False
             return True
         return wait_until(is_calm, seconds, "both sites are up, without a doubt, at both nodes", pause=0.05)
