@@ -31,8 +31,19 @@ def pytest_runtest_makereport(item):
         world.show_logs(15)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left():
+    """No namespace and no folder of ours outlives the tests."""
+    yield
+    if module.running:
+        return
+    left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    assert f"sp{os.getpid()}x" not in left, f"namespaces left behind: {left}"
+
+
 @pytest.fixture(scope="session")
-def one_world():
+def one_world(nothing_is_left):
+    """Depends on the other so that it ends before it."""
     if module.running:
         yield module.running
         return
@@ -47,13 +58,3 @@ def world(one_world):
     yield one_world
     one_world.repair()
     one_world.configure()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_is_left():
-    """No namespace and no folder of ours outlives the tests."""
-    yield
-    if module.running:
-        return
-    left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-    assert f"sp{os.getpid()}x" not in left, f"namespaces left behind: {left}"

@@ -3,18 +3,15 @@
 
 The client `client` is in the region north, near site ams; `far` in south, near fra.
 """
-import contextlib
-import socket
-
 import dns.edns
 import pytest
 
 from lablib.dns import Client
 from lablib.process import wait_until
 from lablib.site import example
+from steps import crowd, slow_down, turned_by
 
 ACTIVE_ACTIVE = example("active-active")
-VIEWERS = 90  # of the 100 that the configuration calls a load of 100 %
 
 
 @pytest.fixture
@@ -26,40 +23,6 @@ def both(world):
     yield world
     world.near.close()
     world.south.close()
-
-
-@contextlib.contextmanager
-def crowd(world, site):
-    """People who watch a long film, slowly, through the site's balancer."""
-    viewers = []
-    try:
-        for _ in range(VIEWERS):
-            viewer = world.client.socket(socket.AF_INET, socket.SOCK_STREAM)
-            viewer.settimeout(3)
-            viewer.connect((site.address, 80))
-            viewer.sendall(b"GET /film HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
-            viewers.append(viewer)
-        yield
-    finally:
-        for viewer in viewers:
-            viewer.close()
-
-
-def slow_down(site, milliseconds):
-    """A release of the application that takes so much longer."""
-    for web in site.webs:
-        web.publish(lambda text: text.replace("<?php", f"<?php usleep({milliseconds * 1000});", 1))
-
-
-def turned_by(world, site, client):
-    """The stages after which the order was another than before, by the program that answers."""
-    stages = site.node.ask("explain", world.service, "--client", client)["stages"]
-    before, found = ["ams", "fra"], []
-    for stage in stages:
-        if stage["order"] != before:
-            found.append(stage["stage"])
-        before = stage["order"]
-    return found
 
 
 def test_claim_10_11_32_33_47_48_load_turns_the_order_and_turns_it_back(both):

@@ -10,6 +10,7 @@ import pytest
 
 from lablib.process import wait_until
 from lablib.site import example
+from steps import becomes, stays, why
 
 # The documentation's configuration "internal" with the addresses of this world: the balancer's indication alone.
 BALANCER_ALONE = (example("internal").replace("10.1.0.", "192.0.2.").replace("10.2.0.", "198.51.100.")
@@ -23,22 +24,6 @@ def balancers_judge(world):
     assert "web =" not in BALANCER_ALONE and "database =" not in BALANCER_ALONE
     world.configure(BALANCER_ALONE)
     world.settle()
-
-
-def why(world, node, site):
-    return next(known["why"] for known in node.ask("sites")["sites"] if known["name"] == site)
-
-
-def becomes(world, *names, seconds=6, at=None):
-    """Both nodes (or those said) come to answer with these sites; in both families."""
-    for client in at or world.clients():
-        client.wait_addresses(world.service, world.order(*names), seconds)
-        client.wait_addresses(world.service, world.order(*names, kind="AAAA"), seconds, kind="AAAA")
-
-
-def stays(world, *names, seconds=2.5):
-    for client in world.clients():
-        assert client.stays(world.service, world.order(*names), seconds / 2) is None
 
 
 def test_claim_01_24_39_first_then_second_while_both_serve_and_second_without_the_first(world):
@@ -61,7 +46,7 @@ def test_claim_02_03_a_site_is_available_while_one_web_server_answers_messages(w
     stays(world, "ams", "fra")
     world.ams.webs[1].kill()
     becomes(world, "fra")
-    assert "group web" in why(world, world.ams.node, "ams") or "group database" in why(world, world.ams.node, "ams")
+    assert "group web" in why(world.ams.node, "ams") or "group database" in why(world.ams.node, "ams")
     world.ams.webs[0].start()
     becomes(world, "ams", "fra", seconds=10)
 
@@ -80,7 +65,7 @@ def test_claim_25_26_40_41_the_balancer_says_whether_a_web_server_answers_it(wor
     stays(world, "ams", "fra")
     world.ams.webs[1].kill()
     becomes(world, "fra")
-    assert "balancer" in why(world, world.fra.node, "ams")
+    assert "balancer" in why(world.fra.node, "ams")
     world.ams.webs[1].start()
     becomes(world, "ams", "fra", seconds=10)
 
@@ -92,7 +77,7 @@ def test_claim_04_05_06_the_site_goes_with_its_database_while_the_web_servers_st
     becomes(world, "fra")
     health = world.client.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://192.0.2.81:8080/health").stdout
     assert health == "200", "the web servers serve all the while"
-    assert "database" in why(world, world.ams.node, "ams")
+    assert "database" in why(world.ams.node, "ams")
     world.ams.database.start()
     becomes(world, "ams", "fra", seconds=15)
 
@@ -104,7 +89,7 @@ def test_claim_05_a_page_from_another_database_is_not_enough(world):
     becomes(world, "fra")
     page = world.client.run("curl", "-s", "http://192.0.2.81:8080/db").stdout
     assert "Database: db-fra" in page
-    assert "keyword" in why(world, world.ams.node, "ams")
+    assert "keyword" in why(world.ams.node, "ams")
     for web in world.ams.webs:
         web.publish()
     becomes(world, "ams", "fra", seconds=10)
@@ -113,7 +98,7 @@ def test_claim_05_a_page_from_another_database_is_not_enough(world):
 def test_claim_27_28_42_43_the_balancer_executes_the_page_and_says_so(world, balancers_judge):
     world.fra.database.kill()
     becomes(world, "ams")
-    assert "balancer" in why(world, world.ams.node, "fra")
+    assert "balancer" in why(world.ams.node, "fra")
     status = world.client.run("curl", "-s", "http://198.51.100.80:8404/haproxy;csv").stdout
     backends = {line.split(",")[0]: line.split(",")[17] for line in status.splitlines() if ",BACKEND," in line}
     assert backends == {"servers": "UP", "database": "DOWN"}, "the balancer tells the two apart"
@@ -128,7 +113,7 @@ def lost(world, seconds=3):
 
 
 def heartbeat_is_why(world):
-    assert "messages" in why(world, world.ams.node, "fra"), why(world, world.ams.node, "fra")
+    assert "messages" in why(world.ams.node, "fra"), why(world.ams.node, "fra")
 
 
 def test_claim_07_08_29_30_44_45_messages_stop_with_the_node(world):
