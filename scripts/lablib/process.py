@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 
@@ -61,6 +62,7 @@ class Process:
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
+            print(f"{self.name} did not end within {seconds} s; killed", file=sys.stderr, flush=True)
             self.kill()
             return self.popen.returncode
 
