@@ -126,7 +126,7 @@ static int start_workers(struct program *p)
         uint64_t seed;
         if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
             return -1;
-        struct rate_limit *limit = rate_limit_new(RATE_LIMIT_BITS, seed);
+        struct rate_limit *limit = rate_limit_new(RATE_LIMIT_BITS, seed, p->options.core_count);
         if (!limit)
             return -1;
         worker_init(&p->worker[i], i, p->port, p->port_count, options_idle(&p->options), &p->counters.page->block[i],

@@ -20,6 +20,7 @@ struct cell {
 struct rate_limit {
     uint64_t seed;
     uint32_t mask;
+    uint32_t workers;
     uint32_t over; // responses over the limit, for the slip
     struct cell cell[];
 };
@@ -32,14 +33,15 @@ struct level {
 static const struct level ladder4[] = {{32, 1}, {24, 32}, {20, 256}, {18, 768}};
 static const struct level ladder6[] = {{128, 1}, {64, 2}, {56, 3}, {48, 4}, {32, 64}};
 
-struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed)
+struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed, unsigned workers)
 {
-    if (bits < 1 || bits > 28)
+    if (bits < 1 || bits > 28 || workers < 1)
         return NULL;
     struct rate_limit *limit = calloc(1, sizeof *limit + ((size_t)1 << bits) * sizeof(struct cell));
     if (!limit)
         return NULL;
     limit->seed = seed;
+    limit->workers = workers;
     limit->mask = (uint32_t)((1u << bits) - 1);
     return limit;
 }
@@ -118,16 +120,21 @@ enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct 
     const uint64_t what = name << 2 | (unsigned)response_class;
     // A steady flow at the rate settles at rate / ln 2 = 1.44 * rate; a burst from nothing may reach rate_burst.
     const uint64_t steady = (uint64_t)settings->rate_per_s * COUNT_ONE * 13 / 9;
-    const uint64_t allowed =
-        steady > (uint64_t)settings->rate_burst * COUNT_ONE ? steady : (uint64_t)settings->rate_burst * COUNT_ONE;
-    bool is_over = false;
-    for (unsigned i = 0; i < levels; i++) {
+    const uint64_t burst = (uint64_t)settings->rate_burst * COUNT_ONE;
+    uint64_t allowed = steady > burst ? steady : burst;
+    if (allowed < (uint64_t)limit->workers * COUNT_ONE) // one response is always let through
+        allowed = (uint64_t)limit->workers * COUNT_ONE;
+    unsigned level = 0;
+    // From the narrowest on. What a narrow prefix refuses does not count in the wider ones, or one client's flood would
+    // use up what its neighbours may have.
+    for (; level < levels; level++) {
         // Wider prefixes count all names together, or random names would evade them.
-        const uint64_t hash = prefix_hash(limit, client->address, client->is_ipv6, ladder[i].bits,
-                                          i == 0 ? what : (unsigned)response_class);
-        is_over |= count_one(limit, hash, now_ns) > allowed * ladder[i].multiple;
+        const uint64_t hash = prefix_hash(limit, client->address, client->is_ipv6, ladder[level].bits,
+                                          level == 0 ? what : (unsigned)response_class);
+        if ((uint64_t)count_one(limit, hash, now_ns) * limit->workers > allowed * ladder[level].multiple)
+            break;
     }
-    if (!is_over)
+    if (level == levels)
         return RATE_LIMIT_PASS;
     limit->over++;
     return settings->rate_slip && limit->over % settings->rate_slip == 0 ? RATE_LIMIT_SLIP : RATE_LIMIT_DROP;

@@ -2,8 +2,9 @@
 // Response-rate limiting: decaying counters over several prefix lengths, one table per worker, fixed memory.
 //
 // A query counts in one cell for each prefix length (IPv4 /32, /24, /20, /18; IPv6 /128, /64, /56, /48, /32), keyed by
-// prefix, class of response and name; wider prefixes may have multiples of the rate. Cells decay exponentially; a cell
-// taken by another key is given to the newcomer when it is the weaker one. Nothing is allocated after rate_limit_new.
+// prefix, class of response and, at the narrowest, name; wider prefixes have multiples of the rate and count only what
+// the narrower ones let pass. Cells decay exponentially; a cell taken by another key is given to the newcomer when it is
+// the weaker one. Nothing is allocated after rate_limit_new.
 #pragma once
 
 #include <stddef.h>
@@ -19,13 +20,14 @@ extern "C" {
 enum rate_limit_class { RATE_LIMIT_ANSWER, RATE_LIMIT_EMPTY, RATE_LIMIT_NXDOMAIN, RATE_LIMIT_ERROR };
 enum rate_limit_verdict { RATE_LIMIT_PASS, RATE_LIMIT_SLIP, RATE_LIMIT_DROP };
 
-// A table of 2^`bits` cells of 16 bytes. `seed` keys the hash: clients choose addresses and names. Null when out of
-// memory.
-struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed);
+// A table of 2^`bits` cells of 16 bytes. `seed` keys the hash: clients choose addresses and names. `workers` (at least
+// 1) share a node's traffic, so each allows that part of the rate. Null when out of memory.
+struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed, unsigned workers);
 void rate_limit_free(struct rate_limit *limit);
 
 // Counts one response and says what to do with it. `settings` gives rate_per_s, rate_burst, rate_slip (every n-th
-// response over the limit slips, 0: none). The rates are per worker: the control process divides by their number.
+// response over the limit slips, 0: none). The rates are those of the node: receive-side scaling spreads a network's
+// packets over the workers, and each acts on its share.
 enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings,
                                          const struct answer_client *client, enum rate_limit_class response_class,
                                          uint64_t name, uint64_t now_ns);

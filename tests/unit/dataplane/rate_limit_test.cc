@@ -13,7 +13,7 @@ namespace
 class RateLimit : public ::testing::Test
 {
   public:
-    rate_limit *limit = rate_limit_new(16, 12345);
+    rate_limit *limit = rate_limit_new(16, 12345, 1);
     zone_settings settings{};
     uint64_t now_ns = 1000000000;
 
@@ -79,6 +79,94 @@ TEST_F(RateLimit, a_spoofed_flood_from_one_network_is_cut_by_the_wider_prefix)
 {
     unsigned n = passed(200000, 1000000, 0xc6336400, 256);
     EXPECT_LT(n, 10000u) << "32 times the rate for a /24";
+}
+
+TEST_F(RateLimit, each_prefix_length_has_its_multiple_of_the_rate)
+{
+    struct Row {
+        bool is_ipv6;
+        unsigned varied_from, varied_bits; // which bits of the address change from query to query
+        unsigned multiple;                 // of the burst: what passes at once
+        const char *why;
+    };
+    const Row rows[] = {
+        {false, 32, 0, 1, "one IPv4 address"},
+        {false, 24, 8, 32, "a /24"},
+        {false, 20, 12, 256, "a /20"},
+        {false, 18, 14, 768, "a /18"},
+        {true, 128, 0, 1, "one IPv6 address"},
+        {true, 64, 64, 2, "a /64"},
+        {true, 56, 72, 3, "a /56"},
+        {true, 48, 80, 4, "a /48"},
+        {true, 32, 96, 64, "a /32"},
+    };
+    for (const Row &row : rows) {
+        rate_limit *fresh = rate_limit_new(20, 99, 1);
+        unsigned passed = 0;
+        uint64_t state = 1;
+        for (unsigned i = 0; i < 120000; i++) {
+            answer_client client{};
+            client.is_ipv6 = row.is_ipv6;
+            memcpy(client.address, "\x20\x01\x0d\xb8\1\2\3\4\5\6\7\10\11\12\13\14", row.is_ipv6 ? 16 : 4);
+            // All varied bits are drawn at random, so that every narrower prefix inside is as good as fresh.
+            for (unsigned bit = row.varied_from; bit < row.varied_from + row.varied_bits; bit++) {
+                state = state * 6364136223846793005u + 1442695040888963407u;
+                if (state >> 63)
+                    client.address[bit / 8] = static_cast<uint8_t>(client.address[bit / 8] ^ 0x80 >> bit % 8);
+            }
+            passed += rate_limit_check(fresh, &settings, &client, RATE_LIMIT_ANSWER, 1, now_ns) == RATE_LIMIT_PASS;
+        }
+        EXPECT_NEAR(passed, 125u * row.multiple, 0.03 * 125 * row.multiple + 1) << row.why;
+        rate_limit_free(fresh);
+    }
+}
+
+TEST_F(RateLimit, classes_of_responses_are_counted_apart)
+{
+    for (rate_limit_class c : {RATE_LIMIT_ANSWER, RATE_LIMIT_EMPTY, RATE_LIMIT_NXDOMAIN, RATE_LIMIT_ERROR}) {
+        unsigned n = 0;
+        for (int i = 0; i < 1000; i++)
+            n += check(0xc6336401, 1, c) == RATE_LIMIT_PASS;
+        EXPECT_EQ(n, 125u) << c;
+    }
+}
+
+TEST_F(RateLimit, workers_share_the_rate)
+{
+    rate_limit_free(limit);
+    limit = rate_limit_new(16, 12345, 5);
+    EXPECT_EQ(passed(1000, 1000000, 0xc6336401, 1), 25u) << "a fifth of the burst";
+    settings.rate_burst = settings.rate_per_s = 1;
+    EXPECT_EQ(check(0xc0000201), RATE_LIMIT_PASS) << "one response always passes";
+    EXPECT_NE(check(0xc0000201), RATE_LIMIT_PASS);
+}
+
+TEST_F(RateLimit, nothing_slips_unless_told_and_all_does_with_1)
+{
+    settings.rate_slip = 0;
+    passed(1000, 1000000, 0xc6336401, 1);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(check(0xc6336401), RATE_LIMIT_DROP);
+    settings.rate_slip = 1;
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(check(0xc6336401), RATE_LIMIT_SLIP);
+}
+
+TEST_F(RateLimit, a_clock_that_stands_or_jumps_harms_nobody)
+{
+    passed(1000, 1000000, 0xc6336401, 1);
+    now_ns -= 500000; // another thread's burst may be a little older
+    EXPECT_NE(check(0xc6336401), RATE_LIMIT_PASS);
+    now_ns += 1000000000000ull;
+    EXPECT_EQ(check(0xc6336401), RATE_LIMIT_PASS);
+}
+
+TEST_F(RateLimit, tables_have_limits)
+{
+    EXPECT_EQ(rate_limit_new(0, 1, 1), nullptr);
+    EXPECT_EQ(rate_limit_new(29, 1, 1), nullptr);
+    EXPECT_EQ(rate_limit_new(16, 1, 0), nullptr);
+    rate_limit_free(nullptr);
 }
 
 TEST_F(RateLimit, random_names_do_not_evade_the_limit)
