@@ -51,7 +51,7 @@ static inline const struct rrset *find_set(const struct fast_burst *b, struct fa
     }
     const unsigned type = q->is_ipv6 ? 28 : 1;
     const struct rrset_ref *ref = zone_node_refs(node);
-    for (unsigned i = 0; i < node->rrset_count; i++)
+    for (unsigned i = 0; i < node->rrset_count && ref[i].type <= type; i++) // sorted: at most 28 rounds
         if (ref[i].type == type)
             return (const struct rrset *)image_at(b->zone_image, ref[i].rrset_at);
     return &no_set;

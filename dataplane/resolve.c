@@ -5,6 +5,9 @@
 #include "dataplane/response.h"
 
 enum {
+    // Names whose addresses are added to a set's answer; glue that a referral needs is not counted. UDP never gets so
+    // far.
+    EXTRAS_MAX = 64,
     CHAIN_MAX = 16, // CNAME and DNAME steps inside a zone; a longer chain is answered as far as it goes
     RECORD_FRAME_LEN = 12,
     POINTER_MAX = 0x3fff // a compression pointer reaches no further (RFC 1035 section 4.1.4)
@@ -59,11 +62,14 @@ static void add_extras(struct response *r, const struct rrset *set, unsigned set
 {
     const void *image = r->context->zone_image;
     const struct rrset_extra *extra = (const struct rrset_extra *)image_at(image, set->extra_at);
+    unsigned optional = 0;
     for (unsigned pass = 0; pass < 2; pass++) { // required glue first (RFC 9471 section 3.1)
         for (unsigned i = 0; i < set->extra_count; i++) {
             const bool is_required = extra[i].flags & RRSET_EXTRA_IN_DOMAIN;
             if (is_required != (pass == 0))
                 continue;
+            if (!is_required && ++optional > EXTRAS_MAX)
+                return;
             const struct zone_node *node = (const struct zone_node *)image_at(image, extra[i].node_at);
             const struct rrset *a = zone_node_rrset(image, node, DNS_A), *aaaa = zone_node_rrset(image, node, DNS_AAAA);
             const unsigned owner_at = set_at + extra[i].target_at;

@@ -46,6 +46,7 @@ void zone_builder_free(struct zone_builder *b)
     free(b->record);
     free(b->arena);
     free(b->slot);
+    free(b->apex_slot);
     free(b);
 }
 
@@ -136,6 +137,43 @@ uint32_t builder_find(const struct zone_builder *b, uint32_t zone, const uint8_t
     return BUILDER_NONE;
 }
 
+uint32_t builder_find_zone(const struct zone_builder *b, const uint8_t *name, unsigned len)
+{
+    uint32_t at = b->apex_slot_count ? b->apex_slot[slot_of(b->apex_slot_count, 0, name, len)] : BUILDER_NONE;
+    for (; at != BUILDER_NONE; at = b->zone[at].next_in_slot) {
+        const struct builder_node *apex = &b->node[b->zone[at].apex];
+        if (!b->zone[at].is_dropped && apex->name_len == len && memcmp(builder_name(b, apex), name, len) == 0)
+            return at;
+    }
+    return BUILDER_NONE;
+}
+
+static void link_zone(struct zone_builder *b, uint32_t zone)
+{
+    const struct builder_node *apex = &b->node[b->zone[zone].apex];
+    uint32_t *slot = &b->apex_slot[slot_of(b->apex_slot_count, 0, builder_name(b, apex), apex->name_len)];
+    b->zone[zone].next_in_slot = *slot;
+    *slot = zone;
+}
+
+// Room for one more zone, and a hash as large as that.
+static int grow_zones(struct zone_builder *b)
+{
+    int rc = grow((void **)&b->zone, b->zone_count, &b->zone_cap, sizeof *b->zone);
+    if (rc < 0 || b->apex_slot_count == b->zone_cap)
+        return rc;
+    uint32_t *slot = malloc(b->zone_cap * sizeof *slot);
+    if (!slot)
+        return -ENOMEM;
+    memset(slot, 0xff, b->zone_cap * sizeof *slot);
+    free(b->apex_slot);
+    b->apex_slot = slot;
+    b->apex_slot_count = b->zone_cap; // a power of two
+    for (uint32_t i = 0; i < b->zone_count; i++)
+        link_zone(b, i);
+    return 0;
+}
+
 static int rehash(struct zone_builder *b)
 {
     uint32_t count = b->slot_count * 2;
@@ -196,13 +234,9 @@ int zone_builder_add_zone(struct zone_builder *b, const uint8_t *apex)
     if (len < 0)
         return len;
     name_fold(folded, apex, (size_t)len);
-    for (uint32_t i = 0; i < b->zone_count; i++) {
-        const struct builder_node *other = &b->node[b->zone[i].apex];
-        if (!b->zone[i].is_dropped && other->name_len == len &&
-            memcmp(builder_name(b, other), folded, (size_t)len) == 0)
-            return -EEXIST;
-    }
-    int rc = grow((void **)&b->zone, b->zone_count, &b->zone_cap, sizeof *b->zone);
+    if (builder_find_zone(b, folded, (unsigned)len) != BUILDER_NONE)
+        return -EEXIST;
+    int rc = grow_zones(b);
     if (rc < 0)
         return rc;
     int64_t node = add_node(b, b->zone_count, BUILDER_NONE, folded, (unsigned)len);
@@ -210,6 +244,7 @@ int zone_builder_add_zone(struct zone_builder *b, const uint8_t *apex)
         return (int)node;
     b->node[node].flags = NODE_APEX;
     b->zone[b->zone_count] = (struct builder_zone){.apex = (uint32_t)node, .parent_cut = BUILDER_NONE};
+    link_zone(b, b->zone_count);
     return (int)b->zone_count++;
 }
 
@@ -336,15 +371,10 @@ int zone_builder_add_service(struct zone_builder *b, const uint8_t *owner, unsig
     if (len < 0 || service >= ORDER_SERVICE_MAX)
         return -EINVAL;
     name_fold(folded, owner, (size_t)len);
-    uint32_t best = BUILDER_NONE;
-    unsigned best_len = 0;
-    for (uint32_t i = 0; i < b->zone_count; i++) {
-        const struct builder_node *apex = &b->node[b->zone[i].apex];
-        if (!b->zone[i].is_dropped && apex->name_len > best_len &&
-            name_is_at_or_below(folded, (size_t)len, builder_name(b, apex), apex->name_len)) {
-            best = i;
-            best_len = apex->name_len;
-        }
+    uint32_t best = builder_find_zone(b, folded, (unsigned)len);
+    for (unsigned at = 0; best == BUILDER_NONE && folded[at] != 0;) { // the longest match
+        at += folded[at] + 1u;
+        best = builder_find_zone(b, folded + at, (unsigned)len - at);
     }
     if (best == BUILDER_NONE)
         return -ENOENT;

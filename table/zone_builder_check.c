@@ -6,7 +6,8 @@
 #include "table/order_image.h"
 #include "table/zone_builder_private.h"
 
-enum { RECORDS_AT_NAME_MAX = 65535 };
+// Octets of a record set: with its question, an OPT record and its options it must fit a message over TCP.
+enum { SET_MAX = 65535 - 512, RECORD_FRAME_LEN = 12 };
 
 // Is record x before y: by type, then in the order of input.
 static bool is_before(const struct zone_builder *b, uint32_t x, uint32_t y)
@@ -128,6 +129,19 @@ static void tidy_rrset(struct zone_builder *b, uint32_t node, uint32_t *link, ui
     free(is_equal);
 }
 
+// What no message could carry is refused here, with the record's place, and not when the image is made.
+static void check_set_size(struct zone_builder *b, uint32_t node, uint32_t first)
+{
+    const uint16_t type = b->record[first].type;
+    uint64_t bytes = 0;
+    for (uint32_t i = first; i != BUILDER_NONE && b->record[i].type == type; i = b->record[i].next)
+        bytes += RECORD_FRAME_LEN + b->record[i].rdata_len + 1u;
+    if (bytes > SET_MAX)
+        builder_report(b, ZONE_ISSUE_ERROR, node, b->record[first].number,
+                       "the records of type %u take %llu octets; a message has room for %d", type,
+                       (unsigned long long)bytes, SET_MAX);
+}
+
 static void tidy_node(struct zone_builder *b, uint32_t node)
 {
     struct builder_node *n = &b->node[node];
@@ -140,6 +154,7 @@ static void tidy_node(struct zone_builder *b, uint32_t node)
             count++;
         if (count > 1)
             tidy_rrset(b, node, link, count);
+        check_set_size(b, node, *link);
         while (*link != BUILDER_NONE && b->record[*link].type == type)
             link = &b->record[*link].next;
     }
@@ -243,27 +258,38 @@ static void check_targets(struct zone_builder *b, uint32_t node)
     }
 }
 
+// Hides what lies in the zones above this one at its apex; the closest of them has the delegation that answers for DS.
+static void hide_at_apex(struct zone_builder *b, uint32_t zone)
+{
+    const struct builder_node *apex = &b->node[b->zone[zone].apex];
+    const uint8_t *name = builder_name(b, apex);
+    bool is_closest = true;
+    for (unsigned at = 0; name[at] != 0;) {
+        at += name[at] + 1u;
+        const uint32_t above = builder_find_zone(b, name + at, apex->name_len - at);
+        if (above == BUILDER_NONE)
+            continue;
+        const uint32_t covered = builder_find(b, above, name, apex->name_len);
+        if (covered != BUILDER_NONE) {
+            b->node[covered].is_hidden = 1;
+            b->node[covered].is_parent_cut = is_closest;
+            b->zone[zone].parent_cut = is_closest ? covered : b->zone[zone].parent_cut;
+        }
+        is_closest = false;
+    }
+}
+
 // Nodes of a zone at or below the apex of another served zone are hidden by that zone (longest match).
 static void hide_covered(struct zone_builder *b)
 {
-    for (uint32_t i = 0; i < b->node_count; i++)
+    for (uint32_t i = 0; i < b->node_count; i++) {
         b->node[i].is_hidden = b->zone[b->node[i].zone].is_dropped;
+        b->node[i].is_parent_cut = 0;
+    }
     for (uint32_t z = 0; z < b->zone_count; z++) {
-        const struct builder_node *apex = &b->node[b->zone[z].apex];
-        unsigned parent_len = 0; // of the closest served zone above, whose delegation answers for DS
         b->zone[z].parent_cut = BUILDER_NONE;
-        for (uint32_t p = 0; p < b->zone_count && !b->zone[z].is_dropped; p++) {
-            const struct builder_node *above = &b->node[b->zone[p].apex];
-            if (p == z || b->zone[p].is_dropped || above->name_len >= apex->name_len ||
-                !name_is_at_or_below(builder_name(b, apex), apex->name_len, builder_name(b, above), above->name_len))
-                continue;
-            uint32_t covered = builder_find(b, p, builder_name(b, apex), apex->name_len);
-            if (covered != BUILDER_NONE)
-                b->node[covered].is_hidden = 1;
-            if (covered != BUILDER_NONE && above->name_len > parent_len)
-                b->zone[z].parent_cut = covered;
-            parent_len = above->name_len > parent_len ? above->name_len : parent_len;
-        }
+        if (!b->zone[z].is_dropped)
+            hide_at_apex(b, z);
     }
     for (uint32_t i = 0; i < b->node_count; i++) // parents come before their children
         if (b->node[i].parent != BUILDER_NONE && b->node[b->node[i].parent].is_hidden)

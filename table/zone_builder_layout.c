@@ -50,13 +50,7 @@ static void *layout_at(const struct layout *l, uint32_t at)
 
 static bool is_in_image(const struct zone_builder *b, uint32_t node)
 {
-    const struct builder_node *n = &b->node[node];
-    if (!n->is_hidden)
-        return true;
-    for (uint32_t z = 0; z < b->zone_count; z++) // the delegation of a served child zone answers for DS
-        if (b->zone[z].parent_cut == node && !b->zone[z].is_dropped)
-            return !b->zone[n->zone].is_dropped;
-    return false;
+    return !b->node[node].is_hidden || b->node[node].is_parent_cut;
 }
 
 static unsigned type_count(const struct zone_builder *b, const struct builder_node *n)
@@ -212,11 +206,8 @@ static int64_t put_rrset(struct layout *l, uint32_t owner, uint32_t first, unsig
     uint32_t record = first;
     for (unsigned i = 0; i < count; i++, record = b->record[record].next)
         bytes += RECORD_FRAME_LEN + b->record[record].rdata_len + 1u; // a compressed name is never longer by more
-    if (bytes > UINT16_MAX) {
-        builder_report(b, ZONE_ISSUE_ERROR, owner, b->record[first].number,
-                       "the records of type %u are too many for one message", b->record[first].type);
-        return -EINVAL;
-    }
+    if (bytes > UINT16_MAX)                                           // zone_builder_check refuses it before
+        return -E2BIG;
     struct wire w = {malloc(bytes), 0, malloc((size_t)count * 2 * sizeof *w.patch), 0};
     int64_t at = w.bytes && w.patch ? 0 : -ENOMEM;
     record = first;

@@ -47,7 +47,8 @@ struct builder_node {
     uint32_t image_at;     // set by the layout
     uint16_t flags;        // enum zone_node_flags
     uint8_t name_len, label_count;
-    uint8_t is_hidden; // in a zone above another served zone's apex: not in the image
+    uint8_t is_hidden;     // in a zone above another served zone's apex: not in the image
+    uint8_t is_parent_cut; // hidden, but it answers for DS of the served zone below
 };
 
 struct builder_zone {
@@ -56,6 +57,7 @@ struct builder_zone {
     uint8_t is_dropped;
     uint32_t image_number; // counted without dropped zones
     uint32_t parent_cut;   // node in the parent zone, BUILDER_NONE
+    uint32_t next_in_slot; // of the hash of apexes
 };
 
 struct zone_builder {
@@ -74,6 +76,8 @@ struct zone_builder {
     uint64_t arena_len, arena_cap;
     uint32_t *slot; // chains through next_in_slot
     uint32_t slot_count;
+    uint32_t *apex_slot; // zones by apex, chains through next_in_slot; apex_slot_count is zone_cap
+    uint32_t apex_slot_count;
     uint32_t service_count;
     uint8_t is_checked;
 };
@@ -90,6 +94,9 @@ static inline const uint8_t *builder_rdata(const struct zone_builder *b, const s
 
 // Index of the node of this name in this zone, or BUILDER_NONE. `name` is lower case.
 uint32_t builder_find(const struct zone_builder *b, uint32_t zone, const uint8_t *name, unsigned len);
+
+// The zone (not dropped) whose apex is this name, or BUILDER_NONE. `name` is lower case.
+uint32_t builder_find_zone(const struct zone_builder *b, const uint8_t *name, unsigned len);
 
 // The first record of a type at a node, or null.
 const struct builder_record *builder_rrset(const struct zone_builder *b, const struct builder_node *node,

@@ -70,11 +70,21 @@ const struct zone_node *zone_image_find_closest(const void *image, const struct 
     }
 }
 
+enum { REFS_LINEAR = 16 }; // up to here a walk is as fast as halving
+
 const struct rrset *zone_node_rrset(const void *image, const struct zone_node *node, uint16_t type)
 {
     const struct rrset_ref *ref = zone_node_refs(node);
-    for (unsigned i = 0; i < node->rrset_count; i++)
-        if (ref[i].type == type)
-            return (const struct rrset *)image_at(image, ref[i].rrset_at);
+    unsigned first = 0, end = node->rrset_count;
+    while (end - first > REFS_LINEAR) { // sorted by type; a name may have thousands
+        const unsigned middle = first + (end - first) / 2;
+        if (ref[middle].type <= type)
+            first = middle;
+        else
+            end = middle;
+    }
+    for (; first < end; first++)
+        if (ref[first].type == type)
+            return (const struct rrset *)image_at(image, ref[first].rrset_at);
     return NULL;
 }

@@ -88,7 +88,7 @@ struct zone_node {
     uint16_t rrset_count;
     uint8_t name_len, label_count;
     uint32_t tag; // the slot's tag
-    // followed by struct rrset_ref[rrset_count], then the lower-case name, zero-filled to 16 bytes
+    // followed by struct rrset_ref[rrset_count] sorted by type, then the lower-case name, zero-filled to 16 bytes
 };
 static_assert(sizeof(struct zone_node) == 24, "nodes are multiples of 8 bytes");
 
@@ -136,7 +136,7 @@ const struct zone_node *zone_image_find(const void *image, const struct zone_key
 // zone_entry.parent_cut_at.
 const struct zone_node *zone_image_find_closest(const void *image, const struct zone_key *key, unsigned *suffix_at);
 
-// The record set of a type at a node, or null.
+// The record set of a type at a node, or null. Logarithmic in the number of types there.
 const struct rrset *zone_node_rrset(const void *image, const struct zone_node *node, uint16_t type);
 
 // Folds a valid name into a key.

@@ -121,6 +121,70 @@ TEST(ZoneBuilder, records_of_a_set_keep_the_order_in_which_they_were_given)
     EXPECT_EQ(rrset_wire(set)[47], 2);
 }
 
+TEST(ZoneBuilder, a_set_that_no_message_can_carry_is_an_error_of_its_zone_alone)
+{
+    ZoneSource source;
+    source.zone("good.example.", soa);
+    std::string many = soa;
+    for (int i = 0; i < 4100; i++)
+        many += "www 60 A 10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256) + "\n";
+    const int bad = source.zone("bad.example.", many);
+    EXPECT_EQ(zone_builder_check(source.builder), 1u);
+    EXPECT_THAT(source.issues, ::testing::Contains("error www.bad.example.: the records of type 1 take 69700 octets; a "
+                                                   "message has room for 65023"));
+    zone_builder_drop_zone(source.builder, static_cast<unsigned>(bad));
+    source.build();
+}
+
+TEST(ZoneBuilder, many_zones_cost_no_more_each_than_few)
+{
+    enum { ZONES = 20000 };
+    ZoneSource source;
+    for (int i = 0; i < ZONES; i++) {
+        source.zone("z" + std::to_string(i) + ".example.", "@ 60 SOA a b 1 1 1 1 1\n");
+        ASSERT_EQ(zone_builder_add_service(source.builder,
+                                           dns_text::name("www.z" + std::to_string(i) + ".example.").data(),
+                                           static_cast<unsigned>(i)),
+                  0);
+    }
+    EXPECT_EQ(zone_builder_add_zone(source.builder, dns_text::name("Z777.example.").data()), -EEXIST);
+    zone_builder_drop_zone(source.builder, 777);
+    EXPECT_EQ(zone_builder_add_service(source.builder, dns_text::name("x.z777.example.").data(), 1), -ENOENT);
+    EXPECT_EQ(zone_builder_add_zone(source.builder, dns_text::name("Z777.example.").data()), ZONES) << "free again";
+    zone_builder_drop_zone(source.builder, ZONES);
+    Image image = source.build();
+    for (int i = 0; i < ZONES; i++) {
+        zone_key key;
+        unsigned at;
+        const auto wire = dns_text::name("a.b.z" + std::to_string(i) + ".example.");
+        zone_key_init(&key, wire.data(), static_cast<unsigned>(wire.size()));
+        const zone_node *node = zone_image_find_closest(image.get(), &key, &at);
+        ASSERT_EQ(node == nullptr, i == 777) << i;
+        if (node) {
+            ASSERT_EQ(at, 4u);
+        }
+    }
+}
+
+TEST(ZoneImage, one_of_thousands_of_types_at_a_name_is_found)
+{
+    ZoneSource source;
+    std::string zone = soa;
+    for (int type = 1000; type < 6000; type += 2)
+        zone += "www 60 TYPE" + std::to_string(type) + " 0102\n";
+    source.zone("example.com.", zone);
+    Image image = source.build();
+    zone_key key;
+    const auto wire = dns_text::name("www.example.com.");
+    zone_key_init(&key, wire.data(), static_cast<unsigned>(wire.size()));
+    const zone_node *node = zone_image_find(image.get(), &key);
+    for (unsigned type = 0; type <= 65535; type++) {
+        const rrset *set = zone_node_rrset(image.get(), node, static_cast<uint16_t>(type));
+        ASSERT_EQ(set != nullptr, type >= 1000 && type < 6000 && type % 2 == 0) << type;
+        ASSERT_TRUE(!set || set->type == type);
+    }
+}
+
 TEST(ZoneBuilder, a_hundred_thousand_names_are_all_found)
 {
     ZoneSource source;
