@@ -164,8 +164,11 @@ static unsigned finish(struct response *r, unsigned limit)
     if (q->edns.is_present) {
         r->edns.rcode = r->rcode;
         r->writer.cap = limit;
+        const size_t opt_at = r->writer.at;
         edns_response_write(&r->writer, &r->edns, &q->edns);
         r->count[SECTION_ADDITIONAL] = (uint16_t)(r->count[SECTION_ADDITIONAL] + !r->writer.failed);
+        if (r->writer.failed) // only where the caller's room is less than ANSWER_UDP_MIN
+            r->writer.at = opt_at;
     }
     put_u16(msg + 2, flags);
     put_u16(msg + 4, q->has_question);

@@ -163,17 +163,20 @@ static void add_referral(struct walk *w, const struct zone_node *cut, unsigned o
 static void add_hinfo(struct walk *w)
 {
     static const uint8_t rdata[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0}; // RFC 8482 section 4.2
-    struct wire_writer *out = &w->r->writer;
-    wire_put_u16(out, (uint16_t)(0xc000 | w->owner_at));
-    wire_put_u16(out, DNS_HINFO);
-    wire_put_u16(out, DNS_IN);
-    wire_put_u32(out, zone_image_settings(w->r->context->zone_image)->any_ttl);
-    wire_put_u16(out, sizeof rdata);
-    wire_put(out, rdata, sizeof rdata);
-    if (out->failed)
-        w->r->is_truncated = true;
-    else
-        w->r->count[SECTION_ANSWER]++;
+    struct response *r = w->r;
+    uint8_t *p = wire_reserve(&r->writer, RECORD_FRAME_LEN + sizeof rdata);
+    if (!p) {
+        r->is_truncated = true;
+        return;
+    }
+    struct wire_writer out = wire_writer_init(p, RECORD_FRAME_LEN + sizeof rdata);
+    wire_put_u16(&out, (uint16_t)(0xc000 | w->owner_at));
+    wire_put_u16(&out, DNS_HINFO);
+    wire_put_u16(&out, DNS_IN);
+    wire_put_u32(&out, zone_image_settings(r->context->zone_image)->any_ttl);
+    wire_put_u16(&out, sizeof rdata);
+    wire_put(&out, rdata, sizeof rdata);
+    r->count[SECTION_ANSWER]++;
 }
 
 // Answers from a node that has the name, or stands for it as a wildcard. True: an alias was added, go on with its

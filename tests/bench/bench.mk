@@ -5,6 +5,12 @@ $(OBJ)/tests/bench/bench_answer: $(OBJ)/tests/bench/bench_answer.o $(call objs,$
 bench-answer: deps $(OBJ)/tests/bench/bench_answer ## ns and instructions per answer of the pure path
 	@scripts/bench-answer
 .PHONY: bench-answer
+$(OBJ)/tests/bench/bench_worst: $(OBJ)/tests/bench/bench_worst.o $(call objs,$(SRC_dataplane) $(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
+bench-worst: deps $(OBJ)/tests/bench/bench_worst ## instructions and time of the zones and messages that cost most
+	@scripts/bench-worst
+.PHONY: bench-worst
 $(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(call objs,$(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
