@@ -3,8 +3,8 @@
 //
 // A query counts in one cell for each prefix length (IPv4 /32, /24, /20, /18; IPv6 /128, /64, /56, /48, /32), keyed by
 // prefix, class of response and, at the narrowest, name; wider prefixes have multiples of the rate and count only what
-// the narrower ones let pass. Cells decay exponentially; a cell taken by another key is given to the newcomer when it is
-// the weaker one. Nothing is allocated after rate_limit_new.
+// the narrower ones let pass. Cells decay exponentially; a cell taken by another key is given to the newcomer when it
+// is the weaker one. Nothing is allocated after rate_limit_new.
 #pragma once
 
 #include <stddef.h>
