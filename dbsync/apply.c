@@ -4,20 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dbsync/apply_private.h"
 #include "dbsync/hybrid_clock.h"
-
-struct apply {
-    struct store *store;
-    uint16_t peer;
-    struct store_cursor cursor;
-    struct batch_reader batch;
-    struct arena *arena;
-    struct work **row;
-    unsigned count, cap;
-    int64_t clock;
-    struct apply_result *result;
-    struct problem *problem;
-};
 
 const char *apply_verdict_name(enum apply_verdict verdict)
 {
@@ -26,12 +14,50 @@ const char *apply_verdict_name(enum apply_verdict verdict)
     return name[verdict];
 }
 
+void apply_list_add(struct work_list *list, struct work *w)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 256;
+        list->row = memory_resize(list->row, list->cap * sizeof(struct work *));
+    }
+    list->row[list->count++] = w;
+}
+
+bool apply_is_in_table(const struct work *w)
+{
+    return w->is_done || (w->presence == PRESENCE_PRESENT && !w->is_removed);
+}
+
+struct row *apply_repair_of(struct apply *a, struct work *w)
+{
+    if (!w->repair)
+        w->repair = row_new(a->arena, w->table, w->key);
+    return w->repair;
+}
+
+int apply_park(struct apply *a, struct work *w, enum park_reason reason, const char *text)
+{
+    struct park_entry entry = {w->table, w->key, reason, w->state, text};
+    a->result->parked++;
+    return a->store->ops->park(a->store, a->peer, a->number, &entry, a->problem);
+}
+
+int apply_conflict(struct apply *a, const struct merge_conflict *conflict)
+{
+    a->result->conflict[conflict->kind]++;
+    return a->store->ops->conflict(a->store, a->peer, a->number, conflict, a->problem);
+}
+
+// ---- the cursor ----
+
 static enum apply_verdict judge(struct apply *a)
 {
     const struct batch_header *h = &a->batch.header;
     const struct store_cursor *c = &a->cursor;
     if (c->incarnation && c->incarnation != h->incarnation)
         return APPLY_FOREIGN;
+    if (window_get(&h->seen, a->store->site) > c->own_head || window_get(&h->needs, a->store->site) > c->own_head)
+        return APPLY_FOREIGN; // it has seen cuts that we never made: we went back in time
     if (h->number <= c->applied)
         return APPLY_REPEATED;
     if (h->previous != c->applied)
@@ -39,59 +65,232 @@ static enum apply_verdict judge(struct apply *a)
     a->result->hold_us = clock_hold_us(h->max_hlc, c->wall_us);
     if (a->result->hold_us > 0)
         return APPLY_HELD_CLOCK;
+    if (!window_reached(&h->needs, &c->vector, a->store->site, a->peer))
+        return APPLY_HELD_NEEDS;
     return APPLY_DONE;
 }
 
-static int read_rows(struct apply *a)
+// ---- reading ----
+
+static void take_row(struct apply *a, const struct batch_record *record)
+{
+    struct work *w = work_find(&a->set, record->row->table, record->row->key);
+    if (!w) {
+        w = work_add(&a->set, a->arena, record->row->table, record->row->key);
+        w->incoming = record->row;
+    } else {
+        row_join(w->incoming, record->row); // a BASE row that the batch also changes
+    }
+    if (record->type == BATCH_BASE) {
+        w->is_base = true;
+        apply_list_add(&a->base, w);
+        a->result->base_rows++;
+    }
+}
+
+static int read_records(struct apply *a)
 {
     struct batch_record record;
     int result;
     while ((result = batch_next(&a->batch, a->arena, &record, a->problem)) == 1) {
-        if (record.type != BATCH_CHANGE && record.type != BATCH_BASE)
-            continue;
-        if (a->count == a->cap) {
-            a->cap = a->cap ? a->cap * 2 : 256;
-            a->row = memory_resize(a->row, a->cap * sizeof *a->row);
-        }
-        struct work *w = arena_take_zeroed(a->arena, sizeof *w);
-        w->table = record.row->table;
-        w->key = record.row->key;
-        w->incoming = record.row;
-        w->is_base = record.type == BATCH_BASE;
-        a->row[a->count++] = w;
+        if (record.type == BATCH_CHANGE || record.type == BATCH_BASE)
+            take_row(a, &record);
+        else if (apply_span_add(a, &record) < 0)
+            return -ENOMEM;
     }
     return result;
 }
 
-static int each(struct apply *a, int (*operation)(struct store *, struct work **, unsigned, struct problem *),
-                struct work *w)
+// ---- loading and deciding ----
+
+static void decide_drawn(struct apply *a, struct work *w)
 {
-    return operation(a->store, &w, 1, a->problem);
+    w->state = w->local ? row_clone(a->arena, w->local) : row_new(a->arena, w->table, w->key);
+    for (unsigned c = 0; w->current && c < w->table->column_count; c++) {
+        if (w->current->known[c] && !row_has_group(w->state, w->table->column[c].group))
+            row_set(w->state, c, w->current->value[c], version_make(0, VERSION_USER, 0));
+    }
+    if (w->state->life == LIFE_UNKNOWN && w->presence == PRESENCE_PRESENT)
+        w->state->life = LIFE_LIVE;
+    w->action = MERGE_NOTHING;
+    w->write = arena_take_zeroed(a->arena, w->table->column_count * sizeof *w->write);
 }
 
-static int apply_row(struct apply *a, struct work *w)
+static int decide(struct apply *a, struct work *w)
 {
-    const struct store_ops *ops = a->store->ops;
-    int result =
-        ops->load(a->store, a->peer, window_get(&a->batch.header.seen, a->store->site), &w, 1, a->arena, a->problem);
-    if (result < 0)
-        return result;
+    w->was_live = w->presence == PRESENCE_PRESENT;
+    if (!w->incoming) {
+        decide_drawn(a, w);
+        return 0;
+    }
     struct merge_input input = {w->incoming, w->local,   w->unseen,          w->current,
                                 w->presence, w->is_base, a->cursor.base_mode};
     merge_decide(a->arena, &input, &w->merge);
     w->state = w->merge.state;
     w->action = w->merge.action;
     w->write = w->merge.write;
-    for (unsigned i = 0; i < w->merge.conflict_count; i++)
-        a->result->conflict[w->merge.conflict[i].kind]++;
-    if (w->action == MERGE_DELETE)
-        result = each(a, ops->remove, w);
-    else if (w->action == MERGE_INSERT || w->action == MERGE_UPDATE)
-        result = each(a, ops->write, w);
-    if (result == 0 && (w->local || a->cursor.peer_count > 1))
-        result = ops->remember(a->store, a->peer, a->batch.header.number, &w, 1, a->problem);
     a->result->rows++;
+    if (w->action == MERGE_NOTHING)
+        a->result->unchanged++;
+    int result = 0;
+    for (unsigned i = 0; result == 0 && i < w->merge.conflict_count; i++)
+        result = apply_conflict(a, &w->merge.conflict[i]);
+    if (result == 0 && w->action == MERGE_MISSING)
+        result = apply_park(a, w, PARK_MISSING_ROW, "an update of a row that is not here; the whole row is asked for");
     return result;
+}
+
+static bool is_constrained(const struct table *t)
+{
+    return t->unique_count || t->foreign_count || t->is_referenced;
+}
+
+int apply_load(struct apply *a)
+{
+    int result = 0;
+    while (result == 0 && a->loaded < a->set.count) {
+        struct work **first = &a->set.row[a->loaded];
+        unsigned run = 0;
+        while (a->loaded + run < a->set.count && first[run]->table == first[0]->table) {
+            struct work *w = first[run++];
+            w->want_current = is_constrained(w->table) || w->is_base || !w->incoming;
+        }
+        result = a->store->ops->load(a->store, a->peer, a->seen, first, run, a->arena, a->problem);
+        for (unsigned i = 0; result == 0 && i < run; i++)
+            result = decide(a, first[i]);
+        a->loaded += run;
+    }
+    return result;
+}
+
+struct work *apply_draw(struct apply *a, const struct table *table, struct key key)
+{
+    struct work *w = work_find(&a->set, table, key);
+    if (w)
+        return w;
+    struct key own = {arena_copy(a->arena, key.bytes, key.len), key.len};
+    w = work_add(&a->set, a->arena, table, own);
+    return apply_load(a) < 0 ? NULL : w;
+}
+
+// ---- the end ----
+
+typedef int each_run(struct apply *a, struct work **row, unsigned count);
+
+static int log_run(struct apply *a, struct work **row, unsigned count)
+{
+    a->result->repaired += count;
+    return a->store->ops->log_repair(a->store, row, count, a->problem);
+}
+
+static int remember_run(struct apply *a, struct work **row, unsigned count)
+{
+    return a->store->ops->remember(a->store, a->peer, a->number, row, count, a->problem);
+}
+
+static int drop_run(struct apply *a, struct work **row, unsigned count)
+{
+    return a->store->ops->drop_lost(a->store, row, count, a->problem);
+}
+
+static bool must_log(const struct apply *a, const struct work *w)
+{
+    (void)a;
+    return w->repair && row_has_registers(w->repair);
+}
+
+static bool must_remember(const struct apply *a, const struct work *w)
+{
+    return w->incoming && (w->local || a->cursor.peer_count > 1);
+}
+
+static bool must_drop(const struct apply *a, const struct work *w)
+{
+    (void)a;
+    return w->merge.has_local_lost;
+}
+
+// Calls `run` with the rows that `wanted` picks, table by table.
+static int for_each_table(struct apply *a, bool (*wanted)(const struct apply *, const struct work *), each_run *run)
+{
+    struct work_list list = {0};
+    int result = 0;
+    for (uint32_t i = 0; result == 0 && i <= a->set.count; i++) {
+        struct work *w = i < a->set.count ? a->set.row[i] : NULL;
+        if (list.count && (!w || list.row[0]->table != w->table)) {
+            result = run(a, list.row, list.count);
+            list.count = 0;
+        }
+        if (w && wanted(a, w))
+            apply_list_add(&list, w);
+    }
+    free(list.row);
+    return result;
+}
+
+static void count_outcome(struct apply *a)
+{
+    for (uint32_t i = 0; i < a->set.count; i++) {
+        const struct work *w = a->set.row[i];
+        if (w->is_done && w->action == MERGE_INSERT && !w->was_live)
+            a->result->inserted++;
+        else if (w->is_done)
+            a->result->updated++;
+        else if (w->is_removed && w->was_live)
+            a->result->deleted++;
+    }
+}
+
+static int keep_books(struct apply *a)
+{
+    int result = for_each_table(a, must_drop, drop_run);
+    if (result == 0)
+        result = for_each_table(a, must_log, log_run);
+    if (result == 0)
+        result = for_each_table(a, must_remember, remember_run);
+    count_outcome(a);
+    for (uint32_t i = 0; i < a->set.count; i++)
+        free(a->set.row[i]->refused);
+    return result;
+}
+
+static void request_missing(struct apply *a)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < a->set.count; i++)
+        count += a->set.row[i]->is_missing || a->set.row[i]->merge.action == MERGE_MISSING;
+    a->result->request = arena_take(a->arena, (count + 1) * sizeof *a->result->request);
+    for (uint32_t i = 0; i < a->set.count; i++) {
+        const struct work *w = a->set.row[i];
+        if (w->is_missing || w->merge.action == MERGE_MISSING)
+            a->result->request[a->result->request_count++] = (struct apply_request_key){w->table, w->key};
+    }
+}
+
+static int write_all(struct apply *a)
+{
+    int result = apply_remove_leaving(a);
+    for (unsigned round = 0; result == 0; round++) {
+        result = apply_write_queue(a);
+        if (result < 0 || (a->died.count == 0 && a->check.count == 0))
+            break;
+        result = apply_refer(a, round >= APPLY_ROUND_MAX);
+    }
+    return result;
+}
+
+static int apply_rows(struct apply *a)
+{
+    int result = read_records(a);
+    if (result == 0)
+        result = apply_load(a);
+    if (result == 0)
+        result = write_all(a);
+    request_missing(a);
+    if (result == 0)
+        result = apply_spans(a);
+    int kept = keep_books(a);
+    return result < 0 ? result : kept;
 }
 
 int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t len, struct arena *arena,
@@ -105,20 +304,25 @@ int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t le
     if (status == 0)
         status = store->ops->cursor(store, peer, &a.cursor, problem);
     if (status == 0) {
+        a.number = a.batch.header.number;
+        a.seen = window_get(&a.batch.header.seen, store->site);
         result->verdict = judge(&a);
         result->applied = a.cursor.applied;
     }
     if (status == 0 && result->verdict == APPLY_DONE) {
-        status = read_rows(&a);
-        for (unsigned i = 0; status == 0 && i < a.count; i++)
-            status = apply_row(&a, a.row[i]);
-        a.clock = clock_raise(a.cursor.clock, a.batch.header.max_hlc);
+        status = apply_rows(&a);
         if (status == 0)
-            status = store->ops->finish(store, peer, &a.batch.header, a.count > 0, a.clock, problem);
+            status = store->ops->finish(store, peer, &a.batch.header, a.batch.row_count > 0,
+                                        clock_raise(a.cursor.clock, a.batch.header.max_hlc), problem);
         if (status == 0)
-            result->applied = a.batch.header.number;
+            result->applied = a.number;
     }
     batch_close(&a.batch);
-    free(a.row);
+    work_fini(&a.set);
+    free(a.queue.row);
+    free(a.died.row);
+    free(a.check.row);
+    free(a.base.row);
+    free(a.span);
     return status;
 }

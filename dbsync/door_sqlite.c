@@ -74,6 +74,8 @@ static const struct door_ops ops = {
     .has_news = door_sqlite_has_news,
     .apply = apply,
     .acked = door_sqlite_acked,
+    .collect = door_sqlite_collect,
+    .compact = door_sqlite_compact,
 };
 
 // The twin of PostgreSQL's replica role: what we write fires no trigger (so nothing is captured and nothing of the

@@ -9,10 +9,13 @@
 //   door_sqlite_log.c      change rows read, folded, written (repairs, compaction)
 //   door_sqlite_cut.c      cuts, batches, bootstrap chunks, digests
 //   door_sqlite_lists.c    conflicts, parked rows, doctor, counts
-//   store_sqlite.c         row operations of apply
+//   store_sqlite.c         row operations of apply: reading and writing rows
+//   store_sqlite_find.c    holders of unique keys, parents, children, ranges
+//   store_sqlite_books.c   lost registers, conflicts, parked rows
 #pragma once
 
 #include <sqlite3.h>
+#include <stddef.h>
 
 #include "dbsync/door.h"
 #include "dbsync/fold.h"
@@ -142,5 +145,37 @@ int door_sqlite_read_batch(struct door *door, const struct door_read_request *re
 int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
 int door_sqlite_acked(struct door *door, uint16_t peer, uint64_t number, struct problem *problem);
 int door_sqlite_collect(struct door *door, bool *more, struct problem *problem);
+int door_sqlite_compact(struct door *door, uint64_t *before, uint64_t *after, struct problem *problem);
 
 extern const struct store_ops store_sqlite_ops;
+
+static inline struct door_sqlite *store_sqlite_door(struct store *store)
+{
+    return (struct door_sqlite *)((char *)store - offsetof(struct door_sqlite, store));
+}
+
+int store_sqlite_holders(struct store *store, const struct table *table, unsigned unique_at, struct work **row,
+                         unsigned count, store_found *found, void *context, struct arena *arena,
+                         struct problem *problem);
+int store_sqlite_parents(struct store *store, const struct table *table, unsigned foreign_at, struct work **row,
+                         unsigned count, bool *is_there, struct key *parent_key, struct arena *arena,
+                         struct problem *problem);
+int store_sqlite_children(struct store *store, const struct table *child, unsigned foreign_at, struct work **row,
+                          unsigned count, store_found *found, void *context, struct arena *arena,
+                          struct problem *problem);
+int store_sqlite_keys(struct store *store, const struct table *table, struct key after, struct key upto,
+                      store_found *found, void *context, struct arena *arena, struct problem *problem);
+int store_sqlite_digest(struct store *store, const struct table *table, struct key after, struct key upto,
+                        uint64_t *rows, uint64_t *sum, bool *is_busy, struct problem *problem);
+int store_sqlite_drop_lost(struct store *store, struct work **row, unsigned count, struct problem *problem);
+int store_sqlite_conflict(struct store *store, uint16_t peer, uint64_t number, const struct merge_conflict *conflict,
+                          struct problem *problem);
+int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const struct park_entry *entry,
+                      struct problem *problem);
+// The key that a statement stands at, its columns in key order from `at` on; in `arena`.
+struct key door_sqlite_key(const struct table *table, sqlite3_stmt *statement, int at, struct arena *arena);
+// Rows of a table in (after, upto], in key order; stands before the first.
+sqlite3_stmt *door_sqlite_range(struct door_sqlite *d, const struct table *table, struct key after,
+                                struct problem *problem);
+// The row that a statement stands at, whose columns are all but the generated ones, in order.
+struct row *door_sqlite_row(const struct table *table, sqlite3_stmt *statement, struct arena *arena);

@@ -208,14 +208,14 @@ static int read_unique_columns(struct door_sqlite *d, struct table *t, struct un
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
         int cid = sqlite3_column_int(s, 0);
-        if (cid < 0) {
+        if (cid < 0 || t->column[cid].is_generated) {
             sqlite3_reset(s);
             sqlite3_free(text);
-            return problem_set(
-                problem, EINVAL,
-                "table %s: unique index %s is on an expression, which cannot be repaired; index a generated "
-                "column or the plain columns",
-                t->name, u->name);
+            return problem_set(problem, EINVAL,
+                               "table %s: unique index %s is on an expression or generated column, which cannot be "
+                               "repaired; index plain "
+                               "columns",
+                               t->name, u->name);
         }
         u->column = memory_resize(u->column, (u->column_count + 1u) * sizeof *u->column);
         u->column[u->column_count++] = (uint16_t)cid;

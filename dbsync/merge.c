@@ -185,7 +185,9 @@ void merge_decide(struct arena *arena, const struct merge_input *in, struct merg
     memset(out, 0, sizeof *out);
     const struct table *t = in->incoming->table;
     out->write = arena_take_zeroed(arena, t->column_count * sizeof *out->write);
-    out->state = row_clone(arena, in->incoming);
+    // The common case needs no copy: nothing else is known of the row.
+    bool is_alone = !in->local && !in->current && !in->is_base;
+    out->state = is_alone ? (struct row *)(uintptr_t)in->incoming : row_clone(arena, in->incoming);
     if (in->local) {
         row_join(out->state, in->local);
         out->has_local_lost = loses_something(in->local, in->incoming);

@@ -35,10 +35,12 @@ struct work {
     struct row *state;  // what the table shall show
     struct row *repair; // registers set by repairs, to be logged; null: none
     enum merge_action action;
-    bool *write;     // [column_count] for MERGE_UPDATE
-    bool is_removed; // by `remove`: to be inserted whole
-    bool is_done;    // written
-    bool was_live;   // the table showed the row before this batch
+    bool *write;       // [column_count] for MERGE_UPDATE
+    bool is_removed;   // by `remove`: to be inserted whole
+    bool is_done;      // written
+    bool was_live;     // the table showed the row before this batch
+    bool is_set_aside; // parked for want of a parent: out of the table, but not dead
+    unsigned revivals; // by repairs of references, in this batch
     // write
     bool is_missing; // MERGE_UPDATE met no row
     char *refused;   // the database's word why it refused the row (CHECK, type, length); null: taken
@@ -90,14 +92,14 @@ struct store_ops {
                    unsigned count, store_found *found, void *context, struct arena *arena, struct problem *problem);
 
     // is_there[i]: the parent that row[i]->state refers to by this foreign key stands in the table (true when any of
-    // its columns is NULL). parent_key[i]: the parent's row identifier, also when it does not stand there but the
-    // reference is to the primary key; else an empty key.
+    // its columns is NULL). Where it does not: parent_key[i], the identifier of the row that last held the referenced
+    // values, when the reference is to the primary key or a change row in the window shows it; else an empty key.
     int (*parents)(struct store *store, const struct table *table, unsigned foreign_at, struct work **row,
                    unsigned count, bool *is_there, struct key *parent_key, struct arena *arena,
                    struct problem *problem);
 
-    // Rows of table `child` that refer by its foreign key to what row[i]->current showed (rows of the parent table that
-    // died or whose referenced columns change).
+    // Rows of table `child` that refer by its foreign key to what row[i]->current showed, or row[i]->state where that
+    // is null (rows of the parent table that died or whose referenced columns change).
     int (*children)(struct store *store, const struct table *child, unsigned foreign_at, struct work **row,
                     unsigned count, store_found *found, void *context, struct arena *arena, struct problem *problem);
 

@@ -7,11 +7,6 @@
 #include "dbsync/door_sqlite_private.h"
 #include "dbsync/row_codec.h"
 
-static struct door_sqlite *door_of(struct store *store)
-{
-    return (struct door_sqlite *)((char *)store - offsetof(struct door_sqlite, store));
-}
-
 static struct table_sql *sql_of(struct door_sqlite *d, const struct table *t)
 {
     return &d->sql[t - d->schema->table];
@@ -19,7 +14,7 @@ static struct table_sql *sql_of(struct door_sqlite *d, const struct table *t)
 
 static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, struct problem *problem)
 {
-    struct door_sqlite *d = door_of(store);
+    struct door_sqlite *d = store_sqlite_door(store);
     memset(c, 0, sizeof *c);
     sqlite3_stmt *s =
         sqlite_cached(d,
@@ -130,7 +125,7 @@ static int load_current(struct door_sqlite *d, struct work *w, struct arena *are
 static int load(struct store *store, uint16_t peer, uint64_t seen, struct work **row, unsigned count,
                 struct arena *arena, struct problem *problem)
 {
-    struct door_sqlite *d = door_of(store);
+    struct door_sqlite *d = store_sqlite_door(store);
     int64_t seen_seq = 0;
     int result =
         sqlite_number(d, "SELECT high FROM dbsync_cut WHERE peer = ?1 AND number <= ?2 ORDER BY number DESC LIMIT 1",
@@ -151,7 +146,7 @@ static int load(struct store *store, uint16_t peer, uint64_t seen, struct work *
 
 static int remove_rows(struct store *store, struct work **row, unsigned count, struct problem *problem)
 {
-    struct door_sqlite *d = door_of(store);
+    struct door_sqlite *d = store_sqlite_door(store);
     int result = 0;
     for (unsigned i = 0; result == 0 && i < count; i++) {
         sqlite3_stmt *s = door_sqlite_statement(d, row[i]->table, STATEMENT_DELETE, problem);
@@ -235,7 +230,7 @@ static int write_rows(struct store *store, struct work **row, unsigned count, st
 {
     int result = 0;
     for (unsigned i = 0; result == 0 && i < count; i++)
-        result = write_one(door_of(store), row[i], problem);
+        result = write_one(store_sqlite_door(store), row[i], problem);
     return result;
 }
 
@@ -246,7 +241,7 @@ static int log_repair(struct store *store, struct work **row, unsigned count, st
     int result = 0;
     for (unsigned i = 0; result == 0 && i < count; i++) {
         if (row[i]->repair)
-            result = door_sqlite_log_row(door_of(store), row[i]->repair, problem);
+            result = door_sqlite_log_row(store_sqlite_door(store), row[i]->repair, problem);
     }
     return result;
 }
@@ -254,7 +249,7 @@ static int log_repair(struct store *store, struct work **row, unsigned count, st
 static int remember(struct store *store, uint16_t origin, uint64_t cut, struct work **row, unsigned count,
                     struct problem *problem)
 {
-    struct door_sqlite *d = door_of(store);
+    struct door_sqlite *d = store_sqlite_door(store);
     struct buffer bytes = {0};
     int result = 0;
     for (unsigned i = 0; result == 0 && i < count; i++) {
@@ -282,7 +277,7 @@ static int remember(struct store *store, uint16_t origin, uint64_t cut, struct w
 static int finish(struct store *store, uint16_t peer, const struct batch_header *header, bool has_rows, int64_t clock,
                   struct problem *problem)
 {
-    struct door_sqlite *d = door_of(store);
+    struct door_sqlite *d = store_sqlite_door(store);
     struct buffer seen = {0};
     sqlite3_stmt *s = sqlite_cached(d,
                                     "UPDATE dbsync_peer SET applied = ?2, applied_rows = CASE WHEN ?3 THEN ?2 ELSE "
@@ -307,9 +302,17 @@ const struct store_ops store_sqlite_ops = {
     .chunk = 1,
     .cursor = cursor,
     .load = load,
+    .holders = store_sqlite_holders,
+    .parents = store_sqlite_parents,
+    .children = store_sqlite_children,
     .remove = remove_rows,
     .write = write_rows,
     .log_repair = log_repair,
+    .drop_lost = store_sqlite_drop_lost,
     .remember = remember,
+    .conflict = store_sqlite_conflict,
+    .park = store_sqlite_park,
+    .keys = store_sqlite_keys,
+    .digest = store_sqlite_digest,
     .finish = finish,
 };

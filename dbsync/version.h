@@ -59,8 +59,8 @@ static inline struct version version_repair(struct version cause, struct version
     struct version v = version_max(cause, beaten);
     v.kind = VERSION_REPAIR;
     v.site = cause.site;
-    if (version_compare(v, beaten) <= 0 || version_compare(v, cause) <= 0)
-        v.hlc++;
+    if (v.hlc == 0 || version_compare(v, beaten) <= 0 || version_compare(v, cause) <= 0)
+        v.hlc++; // also of two stable writes: a repair is never stable itself
     return v;
 }
 
