@@ -134,13 +134,15 @@ GTEST_LIBS := -lgmock_main -lgmock -lgtest -lstdc++
 unit_src = $(wildcard tests/unit/$(1)/*_test.cc) $(wildcard tests/support/$(1)_*.cc)
 UNIT_FOLDERS := $(foreach f,table dataplane health control dbsync,$(if $(wildcard tests/unit/$(f)/*_test.cc),$(f)))
 UNIT_BINS := $(patsubst %,$(OBJ)/tests/unit_%,$(UNIT_FOLDERS)) $(if $(wildcard tests/sim/*_test.cc),$(OBJ)/tests/all_sim) \
+             $(if $(wildcard tests/sim/dbsync_*_test.cc),$(OBJ)/tests/all_sim_dbsync) \
              $(if $(wildcard tests/race/*_test.cc),$(OBJ)/tests/all_race)
 $(OBJ)/tests/unit_table: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,table)) $(call objs,$(SRC_table))
 $(OBJ)/tests/unit_dataplane: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dataplane)) $(call objs,$(SRC_dataplane) $(SRC_table))
 $(OBJ)/tests/unit_health: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,health)) $(call objs,$(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_control: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,control)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dbsync)) $(call objs,$(SRC_dbsync))
-$(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/*.cc)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
+$(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(filter-out tests/sim/dbsync_%,$(wildcard tests/sim/*.cc))) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
+$(OBJ)/tests/all_sim_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/dbsync_*.cc tests/support/dbsync_*.cc)) $(call objs,$(SRC_dbsync))
 $(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
 $(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
 LIBS_unit_table := $(LIBS_table)
@@ -150,8 +152,9 @@ LIBS_all_dpdk := $(LIBS_dataplane) -lrte_net_ring
 LIBS_unit_health := $(LIBS_health)
 LIBS_unit_control := $(LIBS_control)
 LIBS_all_sim := $(LIBS_control)
+LIBS_all_sim_dbsync := $(LIBS_dbsync)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync all_sim all_race all_dpdk,$(OBJ)/tests/$(t)):
+$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)

@@ -9,8 +9,7 @@
 
 const char *apply_verdict_name(enum apply_verdict verdict)
 {
-    static const char *const name[APPLY_VERDICT_COUNT] = {"done",       "repeated",   "gap",
-                                                          "held_clock", "held_needs", "foreign"};
+    static const char *const name[APPLY_VERDICT_COUNT] = {"done", "repeated", "gap", "held_clock", "foreign"};
     return name[verdict];
 }
 
@@ -48,6 +47,14 @@ int apply_conflict(struct apply *a, const struct merge_conflict *conflict)
     return a->store->ops->conflict(a->store, a->peer, a->number, conflict, a->problem);
 }
 
+int apply_miss(struct apply *a, struct work *w)
+{
+    w->is_missing = true;
+    if (a->cursor.peer_count > 1)
+        return 0; // another site's insert is on its way; the registers are remembered for it
+    return apply_park(a, w, PARK_MISSING_ROW, "an update of a row that is not here; the whole row is asked for");
+}
+
 // ---- the cursor ----
 
 static enum apply_verdict judge(struct apply *a)
@@ -65,8 +72,6 @@ static enum apply_verdict judge(struct apply *a)
     a->result->hold_us = clock_hold_us(h->max_hlc, c->wall_us);
     if (a->result->hold_us > 0)
         return APPLY_HELD_CLOCK;
-    if (!window_reached(&h->needs, &c->vector, a->store->site, a->peer))
-        return APPLY_HELD_NEEDS;
     return APPLY_DONE;
 }
 
@@ -112,8 +117,10 @@ static void decide_drawn(struct apply *a, struct work *w)
     }
     if (w->state->life == LIFE_UNKNOWN && w->presence == PRESENCE_PRESENT)
         w->state->life = LIFE_LIVE;
-    w->action = MERGE_NOTHING;
     w->write = arena_take_zeroed(a->arena, w->table->column_count * sizeof *w->write);
+    w->action = MERGE_NOTHING;
+    if (w->was_parked && w->state->life == LIFE_LIVE && w->presence == PRESENCE_ABSENT)
+        w->action = merge_action_of(w->state, NULL, w->presence, w->write);
 }
 
 static int decide(struct apply *a, struct work *w)
@@ -136,7 +143,7 @@ static int decide(struct apply *a, struct work *w)
     for (unsigned i = 0; result == 0 && i < w->merge.conflict_count; i++)
         result = apply_conflict(a, &w->merge.conflict[i]);
     if (result == 0 && w->action == MERGE_MISSING)
-        result = apply_park(a, w, PARK_MISSING_ROW, "an update of a row that is not here; the whole row is asked for");
+        result = apply_miss(a, w);
     return result;
 }
 
@@ -170,7 +177,8 @@ struct work *apply_draw(struct apply *a, const struct table *table, struct key k
         return w;
     struct key own = {arena_copy(a->arena, key.bytes, key.len), key.len};
     w = work_add(&a->set, a->arena, table, own);
-    return apply_load(a) < 0 ? NULL : w;
+    a->failure = apply_load(a);
+    return a->failure < 0 ? NULL : w;
 }
 
 // ---- the end ----
@@ -202,6 +210,17 @@ static bool must_log(const struct apply *a, const struct work *w)
 static bool must_remember(const struct apply *a, const struct work *w)
 {
     return w->incoming && (w->local || a->cursor.peer_count > 1);
+}
+
+static int unpark_run(struct apply *a, struct work **row, unsigned count)
+{
+    return a->store->ops->unpark(a->store, row, count, a->problem);
+}
+
+static bool must_unpark(const struct apply *a, const struct work *w)
+{
+    (void)a;
+    return w->was_parked && (apply_is_in_table(w) || w->state->life == LIFE_DEAD);
 }
 
 static bool must_drop(const struct apply *a, const struct work *w)
@@ -248,9 +267,9 @@ static int keep_books(struct apply *a)
         result = for_each_table(a, must_log, log_run);
     if (result == 0)
         result = for_each_table(a, must_remember, remember_run);
+    if (result == 0)
+        result = for_each_table(a, must_unpark, unpark_run);
     count_outcome(a);
-    for (uint32_t i = 0; i < a->set.count; i++)
-        free(a->set.row[i]->refused);
     return result;
 }
 
@@ -258,18 +277,35 @@ static void request_missing(struct apply *a)
 {
     unsigned count = 0;
     for (uint32_t i = 0; i < a->set.count; i++)
-        count += a->set.row[i]->is_missing || a->set.row[i]->merge.action == MERGE_MISSING;
+        count += a->set.row[i]->is_missing;
     a->result->request = arena_take(a->arena, (count + 1) * sizeof *a->result->request);
     for (uint32_t i = 0; i < a->set.count; i++) {
         const struct work *w = a->set.row[i];
-        if (w->is_missing || w->merge.action == MERGE_MISSING)
+        if (w->is_missing)
             a->result->request[a->result->request_count++] = (struct apply_request_key){w->table, w->key};
     }
 }
 
-static int write_all(struct apply *a)
+static void found_waiting(void *context, unsigned at, const struct table *table, struct key key)
 {
-    int result = apply_remove_leaving(a);
+    struct apply *a = context;
+    (void)at;
+    if (!work_find(&a->set, table, key))
+        work_add(&a->set, a->arena, table, key);
+}
+
+// Rows that waited for a parent get their chance with each batch.
+static int draw_waiting(struct apply *a, bool all)
+{
+    int result = a->store->ops->waiting(a->store, all, found_waiting, a, a->arena, a->problem);
+    return result < 0 ? result : apply_load(a);
+}
+
+static int write_all(struct apply *a, bool all_waiting)
+{
+    int result = draw_waiting(a, all_waiting);
+    if (result == 0)
+        result = apply_remove_leaving(a);
     for (unsigned round = 0; result == 0; round++) {
         result = apply_write_queue(a);
         if (result < 0 || (a->died.count == 0 && a->check.count == 0))
@@ -285,12 +321,36 @@ static int apply_rows(struct apply *a)
     if (result == 0)
         result = apply_load(a);
     if (result == 0)
-        result = write_all(a);
+        result = write_all(a, false);
     request_missing(a);
     if (result == 0)
         result = apply_spans(a);
-    int kept = keep_books(a);
-    return result < 0 ? result : kept;
+    return result < 0 ? result : keep_books(a);
+}
+
+static void release(struct apply *a)
+{
+    for (uint32_t i = 0; i < a->set.count; i++)
+        free(a->set.row[i]->refused);
+    work_fini(&a->set);
+    free(a->queue.row);
+    free(a->died.row);
+    free(a->check.row);
+    free(a->base.row);
+    free(a->span);
+}
+
+int apply_parked_again(struct store *store, struct arena *arena, struct apply_result *result, struct problem *problem)
+{
+    struct apply a = {.store = store, .arena = arena, .result = result, .problem = problem};
+    memset(result, 0, sizeof *result);
+    int status = store->ops->cursor(store, 0, &a.cursor, problem);
+    if (status == 0 || status == -ENOENT)
+        status = write_all(&a, true);
+    if (status == 0)
+        status = keep_books(&a);
+    release(&a);
+    return status;
 }
 
 int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t len, struct arena *arena,
@@ -318,11 +378,6 @@ int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t le
             result->applied = a.number;
     }
     batch_close(&a.batch);
-    work_fini(&a.set);
-    free(a.queue.row);
-    free(a.died.row);
-    free(a.check.row);
-    free(a.base.row);
-    free(a.span);
+    release(&a);
     return status;
 }

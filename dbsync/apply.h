@@ -13,6 +13,7 @@
 //    APPLY_ROUND_MAX rounds, then what is left over is parked
 // 7. log repairs, remember registers, clear lost ones from the outbox, list conflicts and parked rows
 // 8. ranges of bootstrap, digests; cursor, vectors and clock floor
+// Rows that a parked child waits for come with later batches: it is tried again with each.
 // A repeated batch changes nothing and is acknowledged. Nothing is dropped: what cannot be written is parked.
 #pragma once
 
@@ -29,7 +30,6 @@ enum apply_verdict {
     APPLY_REPEATED,   // had it already: acknowledge
     APPLY_GAP,        // its predecessor is missing: ask from `applied` on
     APPLY_HELD_CLOCK, // too far ahead of our clock: try again in `hold_us`
-    APPLY_HELD_NEEDS, // third sites' batches must come first
     APPLY_FOREIGN,    // the peer's database is another one than we know (restored, cloned): resync needed
     APPLY_VERDICT_COUNT
 };
@@ -54,6 +54,10 @@ struct apply_result {
 // to.
 int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t len, struct arena *arena,
                 struct apply_result *result, struct problem *problem);
+
+// Tries all rows again that are parked on this site alone. As above, in the caller's transaction; result->inserted
+// tells how many went in.
+int apply_parked_again(struct store *store, struct arena *arena, struct apply_result *result, struct problem *problem);
 
 const char *apply_verdict_name(enum apply_verdict verdict);
 

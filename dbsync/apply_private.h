@@ -36,6 +36,7 @@ struct apply {
     struct work_list base;  // BASE rows in order
     struct apply_span *span;
     unsigned span_count;
+    int failure; // why apply_draw gave out no row
     struct apply_result *result;
     struct problem *problem;
 };
@@ -50,6 +51,8 @@ bool apply_is_in_table(const struct work *w);
 // A row of registers to be logged for w.
 struct row *apply_repair_of(struct apply *a, struct work *w);
 int apply_park(struct apply *a, struct work *w, enum park_reason reason, const char *text);
+// An update met no row: the whole row is asked for.
+int apply_miss(struct apply *a, struct work *w);
 int apply_conflict(struct apply *a, const struct merge_conflict *conflict);
 
 // apply_write.c: takes dead rows, and live ones whose unique columns change, out of the table.

@@ -62,7 +62,7 @@ static int children_of(struct apply *a, struct work **row, unsigned count)
     for (unsigned i = 0; result == 0 && i < keys.count; i++)
         found_child(&children, 0, keys.entry[i].table, keys.entry[i].key);
     free(keys.entry);
-    return children.failed ? -EIO : result;
+    return children.failed ? a->failure : result;
 }
 
 static int check_died(struct apply *a)
@@ -147,8 +147,9 @@ static int child_was_set(struct apply *a, struct work *child, const struct forei
         for (unsigned i = 0; i < t->unique[u].column_count; i++)
             in_unique |= child->write[t->unique[u].column[i]];
     }
-    if (in_unique && apply_remove(a, child) < 0)
-        return -EIO;
+    int result = in_unique ? apply_remove(a, child) : 0;
+    if (result < 0)
+        return result;
     child->action = in_unique ? MERGE_INSERT : MERGE_UPDATE;
     child->is_done = false;
     child->presence = in_unique ? child->presence : PRESENCE_PRESENT;

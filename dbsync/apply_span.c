@@ -41,7 +41,7 @@ static int remove_extra(struct apply *a, const struct table *t, const struct bat
     for (unsigned i = 0; result == 0 && i < extra.count; i++) {
         struct work *w = apply_draw(a, t, extra.key[i]);
         if (!w)
-            result = -EIO;
+            result = a->failure;
         else if (!w->local || !row_has_registers(w->local))
             result = apply_remove(a, w);
     }

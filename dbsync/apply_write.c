@@ -170,7 +170,7 @@ static int resolve_unique(struct apply *a, struct work **chunk, unsigned count, 
     for (unsigned i = 0; result == 0 && i < holders.count; i++) {
         struct work *w = chunk[holders.found[i].at], *other = apply_draw(a, t, holders.found[i].key);
         if (!other) {
-            result = -EIO;
+            result = a->failure;
             break;
         }
         if (other == w || !is_live(w) || !is_live(other))
@@ -201,7 +201,7 @@ static int after_write(struct apply *a, struct work *w)
         return apply_park(a, w, PARK_REFUSED, w->refused);
     }
     if (w->is_missing)
-        return apply_park(a, w, PARK_MISSING_ROW, "an update of a row that is not here; the whole row is asked for");
+        return apply_miss(a, w);
     w->is_removed = false;
     if (w->table->foreign_count)
         apply_list_add(&a->check, w);

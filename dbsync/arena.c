@@ -41,7 +41,7 @@ char *memory_text(const char *text)
 
 void *arena_take(struct arena *arena, size_t len)
 {
-    len = (len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    len = len ? (len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
     if (len > arena->left) {
         size_t size = len > BLOCK_BYTES ? len : BLOCK_BYTES;
         struct arena_block *block = or_end(malloc(sizeof *block + size));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dbsync/door_sqlite.h"
 #include "dbsync/door_sqlite_private.h"
 
 int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem)
@@ -94,6 +95,7 @@ int door_sqlite_open(const char *path, struct door **door, struct problem *probl
     d->door.ops = &ops;
     d->store.ops = &store_sqlite_ops;
     d->path = memory_text(path);
+    d->failure = -EIO;
     int code = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
     int result = code == SQLITE_OK
                      ? configure(d, problem)
@@ -104,4 +106,9 @@ int door_sqlite_open(const char *path, struct door **door, struct problem *probl
     }
     *door = &d->door;
     return 0;
+}
+
+void *door_sqlite_handle(struct door *door)
+{
+    return door_sqlite_of(door)->db;
 }

@@ -207,7 +207,7 @@ static int drop_triggers(struct door_sqlite *d, int64_t id, struct problem *prob
     sqlite3_stmt *s = sqlite_cached(
         d, "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB 'dbsync_*_' || ?1", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, id);
     while (count < 64 && sqlite_step(d, s, problem) == 1)
         names[count++] = memory_text((const char *)sqlite3_column_text(s, 0));
@@ -264,7 +264,7 @@ static int add_in_transaction(struct door_sqlite *d, struct table *t, const stru
     int64_t id = 0;
     sqlite3_stmt *s = sqlite_cached(d, "SELECT id FROM dbsync_table WHERE name = ?1", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
     int result = sqlite_step(d, s, problem);
     bool is_known = result == 1;
@@ -327,7 +327,7 @@ int door_sqlite_remove_table(struct door *door, const char *name, bool force, st
         return result;
     sqlite3_stmt *s = sqlite_cached(d, "SELECT id FROM dbsync_table WHERE name = ?1", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
     if (sqlite_step(d, s, problem) == 1)
         id = sqlite3_column_int64(s, 0);

@@ -17,7 +17,7 @@ static int read_peers(struct door_sqlite *d, struct peers *peers, struct problem
 {
     sqlite3_stmt *s = sqlite_cached(d, "SELECT site, seen FROM dbsync_peer WHERE state <> ?1 ORDER BY site", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int(s, 1, PEER_NEEDS_BOOTSTRAP);
     int result;
     peers->count = 0;
@@ -136,14 +136,14 @@ static int compact_table(struct door_sqlite *d, const struct table *t, int64_t c
     struct fold fold = {0};
     sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_LOG_RANGE, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, cut_seq);
     sqlite3_bind_int64(s, 2, INT64_MAX);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
         struct row *row = door_sqlite_change(d, t, s, &arena, problem);
         if (!row) {
-            result = -EIO;
+            result = d->failure;
             break;
         }
         if (row_has_registers(row))

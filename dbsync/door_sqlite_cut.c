@@ -15,6 +15,7 @@ struct cut {
     int64_t low, high, clock;
     struct window_vector seen, needs;
     bool is_new;
+    bool is_first; // at its position of the log
 };
 
 static struct window_vector vector_at(sqlite3_stmt *s, int at)
@@ -33,7 +34,7 @@ static int find_made(struct door_sqlite *d, const struct door_read_request *requ
                       "AND number > ?2 ORDER BY number LIMIT 1",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, request->peer);
     sqlite3_bind_int64(s, 2, (int64_t)request->after);
     int result = sqlite_step(d, s, problem);
@@ -52,20 +53,21 @@ static int find_made(struct door_sqlite *d, const struct door_read_request *requ
 
 struct peer_log { // what a new cut must know of its peer
     int64_t cut, cut_seq, seq, clock, state;
-    uint64_t head;
+    uint64_t head, first; // latest cut; the first one made at position first_seq
+    int64_t first_seq;
     struct window_vector had, told;
     bool owes; // rows were applied that the peer has not been told of
 };
 
 static int read_peer_log(struct door_sqlite *d, uint16_t peer, struct peer_log *log, struct problem *problem)
 {
-    sqlite3_stmt *s =
-        sqlite_cached(d,
-                      "SELECT p.cut, p.cut_seq, c.seq, c.hlc, p.state, i.head, p.had, p.told FROM dbsync_peer p, "
-                      "dbsync_clock c, dbsync_site i WHERE p.site = ?1",
-                      problem);
+    sqlite3_stmt *s = sqlite_cached(d,
+                                    "SELECT p.cut, p.cut_seq, c.seq, c.hlc, p.state, i.head, p.had, p.told, i.first, "
+                                    "i.first_seq FROM dbsync_peer p, "
+                                    "dbsync_clock c, dbsync_site i WHERE p.site = ?1",
+                                    problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, peer);
     int result = sqlite_step(d, s, problem);
     if (result != 1)
@@ -78,9 +80,11 @@ static int read_peer_log(struct door_sqlite *d, uint16_t peer, struct peer_log *
     log->head = (uint64_t)sqlite3_column_int64(s, 5);
     log->had = vector_at(s, 6);
     log->told = vector_at(s, 7);
+    log->first = (uint64_t)sqlite3_column_int64(s, 8);
+    log->first_seq = sqlite3_column_int64(s, 9);
     sqlite3_reset(s);
     s = sqlite_cached(d, "SELECT site, applied_rows FROM dbsync_peer", problem);
-    result = s ? 1 : -EIO;
+    result = s ? 1 : d->failure;
     log->owes = false;
     while (result > 0 && (result = sqlite_step(d, s, problem)) == 1)
         log->owes |= (uint64_t)sqlite3_column_int64(s, 1) > window_get(&log->told, (uint16_t)sqlite3_column_int(s, 0));
@@ -103,7 +107,7 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, cut->peer);
     sqlite3_bind_int64(s, 2, (int64_t)cut->number);
     sqlite3_bind_int64(s, 3, (int64_t)cut->previous);
@@ -127,8 +131,12 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
     }
     buffer_fini(&bytes);
     if (result == 0 && s)
-        result = sqlite_runf(d, problem, "UPDATE dbsync_site SET head = %lld", (long long)cut->number);
-    return s ? result : -EIO;
+        result = sqlite_runf(
+            d, problem,
+            "UPDATE dbsync_site SET head = max(head, %lld), first = CASE WHEN %d THEN %lld ELSE first END, "
+            "first_seq = CASE WHEN %d THEN %lld ELSE first_seq END",
+            (long long)cut->number, cut->is_first, (long long)cut->number, cut->is_first, (long long)cut->high);
+    return s ? result : d->failure;
 }
 
 // 1: a new cut was made; 0: there is nothing to cut. Inside an immediate transaction.
@@ -144,7 +152,9 @@ static int make_cut(struct door_sqlite *d, const struct door_read_request *reque
     if (!has_rows && !log.owes && !request->owes_news)
         return 0;
     cut->peer = request->peer;
-    cut->number = log.head + 1;
+    bool is_known_position = has_rows && log.first_seq == log.seq && log.first > (uint64_t)log.cut;
+    cut->number = is_known_position ? log.first : log.head + 1;
+    cut->is_first = has_rows && !is_known_position;
     cut->previous = (uint64_t)log.cut;
     cut->low = log.cut_seq;
     cut->high = log.seq;
@@ -182,14 +192,14 @@ static int fold_range(struct door_sqlite *d, const struct table *t, const struct
     struct arena arena = {0};
     sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_LOG_RANGE, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, cut->low);
     sqlite3_bind_int64(s, 2, cut->high);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
         struct row *row = door_sqlite_change(d, t, s, &arena, problem);
         if (!row) {
-            result = -EIO;
+            result = d->failure;
             break;
         }
         if (row_has_registers(row))

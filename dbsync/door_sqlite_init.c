@@ -10,7 +10,8 @@
 static const char own_tables[] =
     "CREATE TABLE dbsync_site(one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER, site INTEGER, name TEXT, uuid "
     "BLOB, "
-    "incarnation INTEGER, head INTEGER DEFAULT 0, adds INTEGER DEFAULT 0);"
+    "incarnation INTEGER, head INTEGER DEFAULT 0, first INTEGER DEFAULT 0, first_seq INTEGER DEFAULT 0, adds INTEGER "
+    "DEFAULT 0);"
     "CREATE TABLE dbsync_clock(one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER, hlc INTEGER);"
     "CREATE TABLE dbsync_table(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, granularity INTEGER, "
     "unique_policy INTEGER, epoch INTEGER, fingerprint BLOB, definition TEXT);"
@@ -86,7 +87,7 @@ int door_sqlite_identity(struct door *door, struct door_identity *identity, stru
         return problem_set(problem, ENOENT, "%s is not prepared; run `signpost-dbsync init`", d->path);
     sqlite3_stmt *s = sqlite_cached(
         d, "SELECT format, site, name, uuid, incarnation, head, hlc FROM dbsync_site, dbsync_clock", problem);
-    result = s ? sqlite_step(d, s, problem) : -EIO;
+    result = s ? sqlite_step(d, s, problem) : d->failure;
     if (result != 1)
         return result < 0 ? result : problem_set(problem, ENOENT, "%s: dbsync_site is empty", d->path);
     if (sqlite3_column_int(s, 0) != DOOR_FORMAT)
@@ -157,7 +158,7 @@ int door_sqlite_vector(struct door_sqlite *d, struct window_vector *vector, unsi
                        struct problem *problem)
 {
     sqlite3_stmt *s = sqlite_cached(d, "SELECT site, applied FROM dbsync_peer", problem);
-    int result = s ? 1 : -EIO;
+    int result = s ? 1 : d->failure;
     memset(vector, 0, sizeof *vector);
     *peer_count = 0;
     while (result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
@@ -176,7 +177,7 @@ int door_sqlite_peers(struct door *door, struct door_peer *peer, unsigned cap, u
                       "(SELECT seq FROM dbsync_clock) - cut_seq, coalesce((SELECT tbl FROM dbsync_boot b WHERE "
                       "b.peer = p.site AND digest = 0 ORDER BY tbl LIMIT 1), '') FROM dbsync_peer p ORDER BY site",
                       problem);
-    int result = s ? 1 : -EIO;
+    int result = s ? 1 : d->failure;
     *count = 0;
     while (result > 0 && (result = sqlite_step(d, s, problem)) == 1 && *count < cap) {
         struct door_peer *p = &peer[(*count)++];

@@ -231,16 +231,16 @@ int door_sqlite_log_row(struct door_sqlite *d, const struct row *row, struct pro
     sqlite3_stmt *tick =
         sqlite_cached(d, "UPDATE dbsync_clock SET seq = seq + 1, hlc = max(hlc, ?1) RETURNING seq", problem);
     if (!tick)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(tick, 1, latest.hlc);
     int result = sqlite_step(d, tick, problem);
     if (result != 1)
-        return result < 0 ? result : -EIO;
+        return result < 0 ? result : d->failure;
     int64_t seq = sqlite3_column_int64(tick, 0);
     sqlite3_reset(tick);
     sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_LOG, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     struct buffer versions = {0};
     row_encode_versions(&versions, row);
     sqlite3_bind_int64(s, 1, seq);

@@ -68,6 +68,8 @@ struct door_sqlite {
     } cached[128];
     unsigned cached_count;
     uint16_t site;
+    int failure;     // what the last failed statement means, for callers that only got a null
+    bool has_parked; // some row is parked on this site alone, as of the start of the transaction
 };
 
 static inline struct door_sqlite *door_sqlite_of(struct door *door)
@@ -163,6 +165,10 @@ int store_sqlite_parents(struct store *store, const struct table *table, unsigne
 int store_sqlite_children(struct store *store, const struct table *child, unsigned foreign_at, struct work **row,
                           unsigned count, store_found *found, void *context, struct arena *arena,
                           struct problem *problem);
+int store_sqlite_waiting(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+                         struct problem *problem);
+int store_sqlite_unpark(struct store *store, struct work **row, unsigned count, struct problem *problem);
+int store_sqlite_load_parked(struct door_sqlite *d, struct work *w, struct arena *arena, struct problem *problem);
 int store_sqlite_keys(struct store *store, const struct table *table, struct key after, struct key upto,
                       store_found *found, void *context, struct arena *arena, struct problem *problem);
 int store_sqlite_digest(struct store *store, const struct table *table, struct key after, struct key upto,

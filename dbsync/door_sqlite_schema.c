@@ -49,7 +49,7 @@ static int read_columns(struct door_sqlite *d, struct table *t, struct problem *
     sqlite3_stmt *s =
         sqlite_cached(d, "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
     int result = 1;
     while ((result = sqlite_step(d, s, problem)) == 1) {
@@ -94,7 +94,7 @@ static int check_key(struct door_sqlite *d, const struct table *t, struct proble
     int64_t without_rowid = 0;
     sqlite3_stmt *s = sqlite_cached(d, "SELECT wr FROM pragma_table_list(?1) WHERE schema = 'main'", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
     if (sqlite_step(d, s, problem) == 1)
         without_rowid = sqlite3_column_int64(s, 0);
@@ -202,7 +202,7 @@ static int read_unique_columns(struct door_sqlite *d, struct table *t, struct un
     sqlite3_stmt *s =
         sqlite_cached(d, "SELECT cid, coll FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     char *text = sqlite3_mprintf("(");
     sqlite3_bind_text(s, 1, u->name, -1, SQLITE_STATIC);
     int result;
@@ -260,7 +260,7 @@ static int read_unique_keys(struct door_sqlite *d, struct table *t, enum unique_
     sqlite3_stmt *s = sqlite_cached(
         d, "SELECT name, partial FROM pragma_index_list(?1) WHERE \"unique\" = 1 AND origin <> 'pk'", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
@@ -319,7 +319,7 @@ static int read_foreign_keys(struct door_sqlite *d, struct table *t, struct prob
                       "'table' AND m.name = f.\"table\" COLLATE NOCASE ORDER BY f.id, f.seq",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
@@ -355,7 +355,7 @@ int door_sqlite_describe(struct door_sqlite *d, const char *name, const struct d
     sqlite3_stmt *s = sqlite_cached(
         d, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
     int result = sqlite_step(d, s, problem);
     char *sql = result == 1 ? text_copy(s, 1) : NULL;
@@ -422,7 +422,7 @@ static int list_tables(struct door_sqlite *d, struct known_table **known, unsign
                                     "SELECT id, name, granularity, unique_policy, epoch, definition FROM dbsync_table "
                                     "ORDER BY name",
                                     problem);
-    int result = s ? 1 : -EIO;
+    int result = s ? 1 : d->failure;
     while (result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
         *known = memory_resize(*known, (*count + 1) * sizeof **known);
         struct known_table *k = &(*known)[(*count)++];

@@ -8,11 +8,9 @@ int sqlite_problem(struct door_sqlite *d, struct problem *problem, const char *d
 {
     int code = sqlite3_errcode(d->db) & 0xff;
     bool is_busy = code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_INTERRUPT;
-    return problem_set(problem,
-                       is_busy                                            ? EAGAIN
-                       : code == SQLITE_NOTADB || code == SQLITE_CANTOPEN ? ENOTCONN
-                                                                          : EIO,
-                       "%s: %s: %s", d->path, doing, sqlite3_errmsg(d->db));
+    bool is_gone = code == SQLITE_NOTADB || code == SQLITE_CANTOPEN;
+    d->failure = -(is_busy ? EAGAIN : is_gone ? ENOTCONN : EIO);
+    return problem_set(problem, -d->failure, "%s: %s: %s", d->path, doing, sqlite3_errmsg(d->db));
 }
 
 int sqlite_run(struct door_sqlite *d, const char *sql, struct problem *problem)
@@ -138,7 +136,7 @@ int sqlite_number(struct door_sqlite *d, const char *literal, int64_t a, int64_t
 {
     sqlite3_stmt *s = sqlite_cached(d, literal, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     if (sqlite3_bind_parameter_count(s) > 0)
         sqlite3_bind_int64(s, 1, a);
     if (sqlite3_bind_parameter_count(s) > 1)

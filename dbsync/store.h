@@ -39,6 +39,7 @@ struct work {
     bool is_removed;   // by `remove`: to be inserted whole
     bool is_done;      // written
     bool was_live;     // the table showed the row before this batch
+    bool was_parked;   // on this site alone: it waits for its parent, or was refused
     bool is_set_aside; // parked for want of a parent: out of the table, but not dead
     unsigned revivals; // by repairs of references, in this batch
     // write
@@ -82,7 +83,8 @@ struct store_ops {
 
     int (*cursor)(struct store *store, uint16_t peer, struct store_cursor *cursor, struct problem *problem);
 
-    // local, unseen (by `seen`: our cut that the sender had applied), presence, current.
+    // local (with the registers of a row that is parked on this site alone, and was_parked), unseen (by `seen`: our cut
+    // that the sender had applied), presence, current.
     int (*load)(struct store *store, uint16_t peer, uint64_t seen, struct work **row, unsigned count,
                 struct arena *arena, struct problem *problem);
 
@@ -125,8 +127,15 @@ struct store_ops {
 
     int (*conflict)(struct store *store, uint16_t peer, uint64_t number, const struct merge_conflict *conflict,
                     struct problem *problem);
+    // Lists a row; replaces what was parked of it on this site alone (any reason but PARK_UNIQUE).
     int (*park)(struct store *store, uint16_t peer, uint64_t number, const struct park_entry *entry,
                 struct problem *problem);
+
+    // Rows that wait for their parent (or, `all`: rows parked on this site alone, for whatever reason).
+    int (*waiting)(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+                   struct problem *problem);
+    // Forgets what was parked of these rows on this site alone.
+    int (*unpark)(struct store *store, struct work **row, unsigned count, struct problem *problem);
 
     // Keys of the table in (after, upto] (empty: open end), in the key order of `read_chunk` (door.h), at most `limit`.
     int (*keys)(struct store *store, const struct table *table, struct key after, struct key upto, store_found *found,

@@ -22,7 +22,7 @@ static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, st
                       "dbsync_clock, dbsync_site WHERE dbsync_peer.site = ?1",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_int64(s, 1, peer);
     int result = sqlite_step(d, s, problem);
     if (result != 1)
@@ -35,6 +35,12 @@ static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, st
     c->own_head = (uint64_t)sqlite3_column_int64(s, 5);
     sqlite3_reset(s);
     c->wall_us = door_sqlite_wall_us(d);
+    int64_t parked = 0;
+    result = sqlite_number(d, "SELECT EXISTS(SELECT 1 FROM dbsync_parked WHERE reason <> ?1)", PARK_UNIQUE, 0, &parked,
+                           problem);
+    d->has_parked = parked != 0;
+    if (result < 0)
+        return result;
     for (unsigned i = 0; i < d->schema->table_count; i++)
         d->sql[i].has_window = d->sql[i].has_remote = true;
     return door_sqlite_vector(d, &c->vector, &c->peer_count, problem);
@@ -47,14 +53,14 @@ static int load_window(struct door_sqlite *d, struct work *w, int64_t seen_seq, 
 {
     sqlite3_stmt *s = door_sqlite_statement(d, w->table, STATEMENT_WINDOW, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite_bind_key(s, 1, w->table, w->key);
     struct fold all = {0}, unseen = {0};
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
         struct row *change = door_sqlite_change(d, w->table, s, arena, problem);
         if (!change) {
-            result = -EIO;
+            result = d->failure;
             break;
         }
         if (!row_has_registers(change))
@@ -81,7 +87,7 @@ static int load_remote(struct door_sqlite *d, struct work *w, struct arena *aren
 {
     sqlite3_stmt *s = door_sqlite_statement(d, w->table, STATEMENT_REMOTE, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_blob64(s, 1, w->key.bytes, w->key.len, SQLITE_STATIC);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
@@ -105,7 +111,7 @@ static int load_current(struct door_sqlite *d, struct work *w, struct arena *are
 {
     sqlite3_stmt *s = door_sqlite_statement(d, w->table, STATEMENT_ROW, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite_bind_key(s, 1, w->table, w->key);
     int result = sqlite_step(d, s, problem), at = 0;
     w->presence = result == 1 ? PRESENCE_PRESENT : PRESENCE_ABSENT;
@@ -136,6 +142,8 @@ static int load(struct store *store, uint16_t peer, uint64_t seen, struct work *
             result = load_window(d, row[i], seen_seq, arena, problem);
         if (result == 0 && q->has_remote)
             result = load_remote(d, row[i], arena, problem);
+        if (result == 0 && d->has_parked)
+            result = store_sqlite_load_parked(d, row[i], arena, problem);
         if (result == 0 && (row[i]->want_current || row[i]->local))
             result = load_current(d, row[i], arena, problem);
     }
@@ -151,7 +159,7 @@ static int remove_rows(struct store *store, struct work **row, unsigned count, s
     for (unsigned i = 0; result == 0 && i < count; i++) {
         sqlite3_stmt *s = door_sqlite_statement(d, row[i]->table, STATEMENT_DELETE, problem);
         if (!s)
-            return -EIO;
+            return d->failure;
         sqlite_bind_key(s, 1, row[i]->table, row[i]->key);
         result = sqlite_done(d, s, problem);
         row[i]->was_live |= sqlite3_changes(d->db) > 0;
@@ -212,7 +220,7 @@ static int write_one(struct door_sqlite *d, struct work *w, struct problem *prob
     sqlite3_stmt *s =
         is_update ? update_statement(d, w, problem) : door_sqlite_statement(d, w->table, STATEMENT_INSERT, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     int at = bind_write(w, s, is_update);
     if (is_update)
         sqlite_bind_key(s, at, w->table, w->key);
@@ -260,7 +268,7 @@ static int remember(struct store *store, uint16_t origin, uint64_t cut, struct w
                           "registers = excluded.registers",
                           problem);
         if (!s)
-            return -EIO;
+            return d->failure;
         buffer_reset(&bytes);
         row_encode(&bytes, row[i]->state);
         sqlite3_bind_int64(s, 1, row[i]->table->id);
@@ -284,7 +292,7 @@ static int finish(struct store *store, uint16_t peer, const struct batch_header 
                                     "applied_rows END, incarnation = ?4, seen = ?5 WHERE site = ?1",
                                     problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     window_encode(&seen, &header->seen);
     sqlite3_bind_int64(s, 1, peer);
     sqlite3_bind_int64(s, 2, (int64_t)header->number);
@@ -312,6 +320,8 @@ const struct store_ops store_sqlite_ops = {
     .remember = remember,
     .conflict = store_sqlite_conflict,
     .park = store_sqlite_park,
+    .waiting = store_sqlite_waiting,
+    .unpark = store_sqlite_unpark,
     .keys = store_sqlite_keys,
     .digest = store_sqlite_digest,
     .finish = finish,

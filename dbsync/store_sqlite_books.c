@@ -38,14 +38,14 @@ static int fold_uncut(struct door_sqlite *d, const struct work *w, int64_t cut_s
 {
     sqlite3_stmt *s = door_sqlite_statement(d, w->table, STATEMENT_WINDOW, problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite_bind_key(s, 1, w->table, w->key);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
         struct row *change = door_sqlite_change(d, w->table, s, arena, problem);
         if (!change) {
             sqlite3_reset(s);
-            return -EIO;
+            return d->failure;
         }
         if (sqlite3_column_int64(s, 0) > cut_seq && row_has_registers(change))
             fold_add(fold, change);
@@ -64,7 +64,7 @@ static int drop_one(struct door_sqlite *d, struct work *w, int64_t cut_seq, stru
             sqlite_bind_key(s, 1, w->table, w->key);
             sqlite3_bind_int64(s, w->table->key_count + 1, cut_seq);
         }
-        result = s ? sqlite_done(d, s, problem) : -EIO;
+        result = s ? sqlite_done(d, s, problem) : d->failure;
         if (result == 0 && row_has_registers(fold.entry[0].row))
             result = door_sqlite_log_row(d, fold.entry[0].row, problem);
     }
@@ -96,7 +96,7 @@ static int count_conflict(struct door_sqlite *d, enum conflict_kind kind, struct
     sqlite3_stmt *s =
         sqlite_cached(d, "INSERT INTO dbsync_count VALUES(?1, 1) ON CONFLICT DO UPDATE SET n = n + 1", problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     sqlite3_bind_text(s, 1, conflict_kind_name(kind), -1, SQLITE_STATIC);
     return sqlite_done(d, s, problem);
 }
@@ -115,7 +115,7 @@ int store_sqlite_conflict(struct store *store, uint16_t peer, uint64_t number, c
                       "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     struct buffer json = {0}, row = {0};
     sqlite3_bind_int64(s, 1, door_sqlite_wall_us(d));
     sqlite3_bind_int64(s, 2, peer);
@@ -143,6 +143,72 @@ int store_sqlite_conflict(struct store *store, uint16_t peer, uint64_t number, c
     return result;
 }
 
+static int forget_parked(struct door_sqlite *d, const struct table *t, struct key key, struct problem *problem)
+{
+    sqlite3_stmt *s =
+        sqlite_cached(d, "DELETE FROM dbsync_parked WHERE tbl = ?1 AND key = ?2 AND reason <> ?3", problem);
+    if (!s)
+        return d->failure;
+    sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(s, 2, key.bytes, key.len, SQLITE_STATIC);
+    sqlite3_bind_int(s, 3, PARK_UNIQUE);
+    return sqlite_done(d, s, problem);
+}
+
+int store_sqlite_unpark(struct store *store, struct work **row, unsigned count, struct problem *problem)
+{
+    int result = 0;
+    for (unsigned i = 0; result == 0 && i < count; i++)
+        result = forget_parked(store_sqlite_door(store), row[i]->table, row[i]->key, problem);
+    return result;
+}
+
+int store_sqlite_waiting(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+                         struct problem *problem)
+{
+    struct door_sqlite *d = store_sqlite_door(store);
+    sqlite3_stmt *s =
+        sqlite_cached(d, "SELECT tbl, key FROM dbsync_parked WHERE reason = ?1 OR (?2 AND reason <> ?3)", problem);
+    if (!s)
+        return d->failure;
+    sqlite3_bind_int(s, 1, PARK_MISSING_PARENT);
+    sqlite3_bind_int(s, 2, all);
+    sqlite3_bind_int(s, 3, PARK_UNIQUE);
+    int result;
+    while ((result = sqlite_step(d, s, problem)) == 1) {
+        int at = schema_find(d->schema, (const char *)sqlite3_column_text(s, 0));
+        uint32_t len = (uint32_t)sqlite3_column_bytes(s, 1);
+        struct key key = {arena_copy(arena, sqlite3_column_blob(s, 1), len), len};
+        if (at >= 0)
+            found(context, 0, &d->schema->table[at], key);
+    }
+    return result;
+}
+
+int store_sqlite_load_parked(struct door_sqlite *d, struct work *w, struct arena *arena, struct problem *problem)
+{
+    sqlite3_stmt *s =
+        sqlite_cached(d, "SELECT row FROM dbsync_parked WHERE tbl = ?1 AND key = ?2 AND reason <> ?3", problem);
+    if (!s)
+        return d->failure;
+    sqlite3_bind_text(s, 1, w->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(s, 2, w->key.bytes, w->key.len, SQLITE_STATIC);
+    sqlite3_bind_int(s, 3, PARK_UNIQUE);
+    int result;
+    while ((result = sqlite_step(d, s, problem)) == 1) {
+        size_t len = (size_t)sqlite3_column_bytes(s, 0);
+        struct row *row = row_decode(arena, w->table, w->key, arena_copy(arena, sqlite3_column_blob(s, 0), len), len);
+        if (!row)
+            continue; // parked under an older definition: it stays in the list for people
+        w->was_parked = true;
+        if (w->local)
+            row_join(w->local, row);
+        else
+            w->local = row;
+    }
+    return result;
+}
+
 int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const struct park_entry *e,
                       struct problem *problem)
 {
@@ -153,7 +219,7 @@ int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const
                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                       problem);
     if (!s)
-        return -EIO;
+        return d->failure;
     struct buffer json = {0}, row = {0};
     sqlite3_bind_int64(s, 1, door_sqlite_wall_us(d));
     sqlite3_bind_int64(s, 2, peer);

@@ -285,7 +285,7 @@ int store_sqlite_keys(struct store *store, const struct table *t, struct key aft
 {
     struct door_sqlite *d = store_sqlite_door(store);
     sqlite3_stmt *s = door_sqlite_range(d, t, after, problem);
-    int result = s ? 1 : -EIO;
+    int result = s ? 1 : d->failure;
     bool is_last = false;
     while (!is_last && result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
         struct row *row = door_sqlite_row(t, s, arena);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who has seen what: cut numbers, vectors of them, and what follows: stability, delivery order, owed news.
+// Who has seen what: cut numbers, vectors of them, and what follows: stability and owed news.
 //
 // A site cuts its log at a transaction snapshot; cuts are numbered 1, 2, ... for the whole site, whichever peer the
 // batch is for. The batch for a peer holds the changes between the previous cut made for that peer and this one, so the
@@ -7,17 +7,22 @@
 // that s committed before its cut n is in my tables.
 //
 // Two vectors travel with each batch: `seen`, what the sender had applied at the PREVIOUS cut of this link (everything
-// in the batch was committed after that), and `needs`, what it had applied at this cut (something in the batch may
-// build on it).
-//   stable:   a cut of mine that every peer's `seen` has reached. Whatever a peer sends later was written knowing it,
-//   so its
-//             change rows and tombstones can decide nothing any more. An acknowledgement is not enough: an older change
-//             may still be on its way.
-//   deliver:  a batch waits until the receiver has applied all that it needs (only from third sites: with two it always
-//   has). owed:     a peer must be told when I have applied rows that its vector of me does not show yet; then an empty
-//   batch is
-//             cut, whose `seen` equals its `needs`, since it holds no rows. Batches without rows owe nothing: talk
-//             ends.
+// in the batch was committed after that), and `needs`, what it had applied at this cut (the next batch's `seen`).
+//
+// - Stable is a cut of mine that every peer's `seen` has reached. Whatever a peer sends later was written knowing it,
+// so
+//   its change rows and tombstones can decide nothing any more. An acknowledgement is not enough: an older change may
+//   still be on its way.
+// - Owed is news to a peer when I have applied rows that the vectors it got do not show yet; then an empty batch is
+// cut,
+//   whose `seen` equals its `needs`, since it holds no rows. Batches without rows owe nothing: talk ends.
+//
+// With third sites a cut number must stand for a position of the log, so that "seen 7" means the same whoever says it:
+// cuts with rows at the same position get the same number on all links; cuts without rows take a new one. A batch may
+// then build on rows of others that are not here yet. It is applied all the same: registers wait for their row
+// (remembered), children for their parents (parked). Waiting for batches of others instead could dead-lock, as the
+// borders of batches differ from link to link.
+//
 // Pure; any thread.
 #pragma once
 

@@ -190,8 +190,11 @@ unsigned settle(const std::vector<Site *> &sites)
                 if (info.number == 0)
                     continue;
                 apply_result result = to->apply(from->number, batch);
-                EXPECT_TRUE(result.verdict == APPLY_DONE || result.verdict == APPLY_HELD_NEEDS)
-                    << apply_verdict_name(result.verdict);
+                EXPECT_EQ(result.verdict, APPLY_DONE) << apply_verdict_name(result.verdict);
+                if (getenv("SIGNPOST_SIM_SEED"))
+                    printf("settle: %s to %s: batch %llu rows %llu: %s\n", from->name.c_str(), to->name.c_str(),
+                           (unsigned long long)info.number, (unsigned long long)info.rows,
+                           apply_verdict_name(result.verdict));
                 from->d->ops->acked(from->d, static_cast<uint16_t>(to->number), result.applied, &from->why);
                 again = true;
                 moved++;

@@ -13,6 +13,7 @@
 
 extern "C" {
 #include "dbsync/door.h"
+#include "dbsync/door_sqlite.h"
 }
 
 namespace dbsync_test
