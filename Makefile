@@ -77,9 +77,12 @@ SRC_control   := $(call src_of,control)
 SRC_dbsync    := $(call src_of,dbsync)
 SRC_dp_all    := $(call src_of,dataplane)
 SRC_dp_dpdk   := $(filter %_dpdk.c,$(SRC_dp_all))
-SRC_dataplane := $(filter-out %_dpdk.c dataplane/port_filter.c,$(SRC_dp_all))
+# What needs the kernel's BPF library goes into the data plane only.
+SRC_dp_bpf    := dataplane/port_filter.c dataplane/guardian.c
+SRC_dataplane := $(filter-out %_dpdk.c $(SRC_dp_bpf),$(SRC_dp_all))
 
 PROGRAMS := $(if $(wildcard dataplane/dataplane_main.c),$(BIN)/signpost-dataplane) \
+            $(if $(wildcard dataplane/standby_main.c),$(BIN)/signpost-standby) \
             $(if $(wildcard control/control_main.c),$(BIN)/signpost-control) \
             $(if $(wildcard control/ctl_main.c),$(BIN)/signpostctl) \
             $(if $(wildcard dbsync/dbsync_main.c),$(BIN)/signpost-dbsync)
@@ -109,16 +112,19 @@ $(OBJ)/%.o: %.cc | $(BUILD)/.deps
 
 # The kernel's BPF machine knows no flavours. Its headers stand where the target's do.
 PORT_FILTER_OBJECT := $(BUILD)/bpf/port_filter.bpf.o
-$(PORT_FILTER_OBJECT): dataplane/port_filter.bpf.c | $(BUILD)/.deps
+$(PORT_FILTER_OBJECT): dataplane/port_filter.bpf.c dataplane/port_filter_map.h | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	@echo "  BPF  $<"
-	@clang-14 -target bpf -O2 -g -Wall -Wextra -Werror -I/usr/include/$(shell gcc -print-multiarch) -c $< -o $@
+	@clang-14 -target bpf -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell gcc -print-multiarch) -c $< -o $@
 $(OBJ)/dataplane/port_filter.o: $(PORT_FILTER_OBJECT)
 $(OBJ)/dataplane/port_filter.o: CPPFLAGS += -DPORT_FILTER_OBJECT='"$(PORT_FILTER_OBJECT)"'
 
 $(BIN)/signpost-dataplane: $(call objs,dataplane/dataplane_main.c $(SRC_dp_all) $(SRC_table))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
+$(BIN)/signpost-standby: $(call objs,dataplane/standby_main.c $(SRC_dataplane) $(SRC_table))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
 $(BIN)/signpost-control: $(call objs,control/control_main.c $(SRC_control) $(SRC_health) $(SRC_table))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_control)

@@ -11,7 +11,7 @@ static json_t *workers_json(struct daemon *d, json_t *total)
     struct counters_page page;
     struct counters_block *block = calloc(COUNTERS_BLOCK_MAX, sizeof *block);
     const unsigned count = block ? worker_watch_read(d->watch, &page, block, COUNTERS_BLOCK_MAX) : 0;
-    json_t *workers = json_array();
+    json_t *workers = json_array(), *filter = json_object();
     uint64_t sum[COUNTER_COUNT] = {0};
     for (unsigned w = 0; w < count; w++) {
         json_t *counters = json_object();
@@ -36,9 +36,13 @@ static json_t *workers_json(struct daemon *d, json_t *total)
         json_object_set_new(total, "kernel_refused", json_integer((json_int_t)page.kernel_refused));
         json_object_set_new(total, "kernel_given", json_integer((json_int_t)page.kernel_given));
         json_object_set_new(total, "kernel_lost", json_integer((json_int_t)page.kernel_lost));
+        for (unsigned f = 0; f < COUNTERS_FILTER_COUNT; f++)
+            json_object_set_new(filter, counters_filter_name((enum counters_filter)f),
+                                json_integer((json_int_t)page.filter[f]));
         json_object_set_new(total, "publications", json_integer((json_int_t)page.publications));
         json_object_set_new(total, "images_refused", json_integer((json_int_t)page.images_refused));
     }
+    json_object_set_new(total, "filter", filter);
     free(block);
     return workers;
 }

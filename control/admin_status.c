@@ -21,6 +21,18 @@ static json_t *dataplane_json(struct daemon *d)
                      "zone", image_json(&p->kind[0]), "order", image_json(&p->kind[1]));
 }
 
+// Null when none is configured.
+static json_t *standby_json(struct daemon *d)
+{
+    if (!d->standby)
+        return json_null();
+    const struct publisher_status *p = publisher_status(d->standby);
+    return json_pack("{s:b, s:b, s:i, s:s, s:o, s:o, s:o}", "connected", p->is_connected, "answering",
+                     worker_watch_is_alive(d->standby_watch, uv_hrtime()), "pid", (int)p->pid, "version", p->version,
+                     "since", admin_age(p->since_ns), "zone", image_json(&p->kind[0]), "order",
+                     image_json(&p->kind[1]));
+}
+
 static json_t *latency_json(struct daemon *d)
 {
     struct history_latency l;
@@ -45,9 +57,14 @@ static json_t *alarms_json(struct daemon *d)
     json_t *alarms = json_array();
     const struct config *config = daemon_config(d);
     if (!publisher_status(d->publisher)->is_connected)
-        json_array_append_new(alarms, json_string("the data plane is not connected"));
+        json_array_append_new(alarms, json_string(d->standby && worker_watch_is_alive(d->standby_watch, uv_hrtime())
+                                                      ? "the data plane is not connected; the standby answers"
+                                                      : "the data plane is not connected"));
     else if (!worker_watch_is_alive(d->watch, uv_hrtime()))
         json_array_append_new(alarms, json_string("the data plane's workers make no progress"));
+    if (d->standby && !publisher_status(d->standby)->is_connected)
+        json_array_append_new(alarms, json_string("the standby is not connected: a restart of the data plane would be "
+                                                  "noticed"));
     for (unsigned i = 0; i < config->service_count && json_array_size(alarms) < SERVICES_SHOWN; i++) {
         const struct steering_order *order = steering_order(d->steering, i);
         if (order && (order->count == 0 || order->is_fail_open || order->is_last_resort))
@@ -86,6 +103,7 @@ enum admin_status admin_status_command(struct admin_call *call)
     json_object_set_new(r, "ready", json_boolean(steering_is_ready(d->steering)));
     json_object_set_new(r, "alarms", alarms_json(d));
     json_object_set_new(r, "dataplane", dataplane_json(d));
+    json_object_set_new(r, "standby", standby_json(d));
     json_object_set_new(r, "load", load_json(&d->load));
     json_object_set_new(r, "verdict_to_wire", latency_json(d));
     json_object_set_new(r, "operators", operators_json(d));

@@ -53,6 +53,8 @@ struct config_dataplane {
     bool offloads;
     const char *kernel_interface; // empty: none
     const char *socket;
+    const char *standby_socket; // empty: no standby
+    const char *standby_state_dir;
     const char *state_dir;
     bool tcp;
     const char **eal_options;

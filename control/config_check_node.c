@@ -67,6 +67,25 @@ static void check_dataplane(struct config_reader *r, const struct config_datapla
                                     config_address_text(&dp->addresses[i], text));
 }
 
+static void check_standby(struct config_reader *r, const struct config_dataplane *dp)
+{
+    if (!*dp->standby_socket)
+        return;
+    if (strcmp(dp->standby_socket, dp->socket) == 0)
+        config_report(r, CONFIG_ERROR, dp, "standby_socket", "is the data plane's `socket` as well");
+    if (dp->address_count == 0)
+        config_report(r, CONFIG_ERROR, dp, "standby_socket",
+                      "the standby answers on `addresses`, and there are none; name this node's addresses there");
+    for (unsigned i = 0; i < dp->port_count; i++)
+        if (dp->ports[i] && strncmp(dp->ports[i], "af_packet:", 10) == 0)
+            config_report_entry(
+                r, CONFIG_ERROR, dp, "ports", i,
+                "the kernel sees each query on \"%.80s\" as well, so that the standby would answer it a "
+                "second time; allowed beside `standby_socket`: af_xdp:IFACE, and NICs whose queries the "
+                "kernel does not see",
+                dp->ports[i]);
+}
+
 static void check_control(struct config_reader *r, const struct config *config)
 {
     const struct config_control *c = &config->control;
@@ -183,6 +202,7 @@ static void check_heartbeat(struct config_reader *r, const struct config *config
 void config_check_node(struct config_reader *r, struct config *config)
 {
     check_dataplane(r, &config->dataplane);
+    check_standby(r, &config->dataplane);
     check_control(r, config);
     check_peers(r, config);
     resolve_node(r, config);

@@ -130,6 +130,13 @@ static const struct config_key dataplane_keys[] = {
      .help = "Unix socket on which the data plane takes images."},
     {OF(DP, state_dir), .type = CONFIG_KEY_PATH, .default_text = "/var/lib/signpost/dataplane",
      .help = "Keeps the last good images over a restart."},
+    {OF(DP, standby_socket), .type = CONFIG_KEY_PATH, .max = 107, .default_text = "",
+     .help =
+         "Unix socket on which `signpost-standby` takes the same images, such as `/run/signpost/standby.sock`. Empty: "
+         "no standby. With one, a restart of the data plane on `af_xdp` ports loses no query, and DNS over TCP is the "
+         "standby's; `signpostctl standby-args FILE` prints its command line."},
+    {OF(DP, standby_state_dir), .type = CONFIG_KEY_PATH, .default_text = "/var/lib/signpost/standby",
+     .help = "Keeps the standby's last good images over a restart."},
     {OF(DP, tcp), .type = CONFIG_KEY_BOOL, .default_text = "true", .help = "Answer DNS over TCP."},
     {LIST(DP, "eal_options", eal_options, eal_option_count), .type = CONFIG_KEY_TEXT, .min = 1, .max = 255,
      .list_max = 64, .help = "Further options for DPDK's environment layer, one argument an entry."},

@@ -53,12 +53,18 @@ static void put(const char *option, const char *value)
     printf("%s\n%s\n", option, value);
 }
 
+static void put_addresses(const struct config_dataplane *d)
+{
+    char text[CONFIG_ADDRESS_TEXT_CAP];
+    for (unsigned i = 0; i < d->address_count; i++)
+        put("--address", config_address_text(&d->addresses[i], text));
+}
+
 static void print_arguments(const struct config *config)
 {
     static const char *const idle[] = {"auto", "busy", "sleep"};
     static const char *const tristate[] = {"auto", "on", "off"};
     const struct config_dataplane *d = &config->dataplane;
-    char text[CONFIG_ADDRESS_TEXT_CAP];
     for (unsigned i = 0; i < d->port_count; i++)
         put("--port", d->ports[i]);
     if (d->cores && d->cores[0])
@@ -66,9 +72,8 @@ static void print_arguments(const struct config *config)
     put("--socket", d->socket);
     put("--state-dir", d->state_dir);
     put("--idle", idle[d->idle]);
-    for (unsigned i = 0; i < d->address_count; i++)
-        put("--address", config_address_text(&d->addresses[i], text));
-    put("--tcp", d->tcp ? "on" : "off");
+    put_addresses(d);
+    put("--tcp", d->tcp && !*d->standby_socket ? "on" : "off"); // a standby has it
     put("--huge", tristate[d->huge_pages]);
     if (!d->offloads)
         put("--offloads", "off");
@@ -80,21 +85,50 @@ static void print_arguments(const struct config *config)
         puts(d->eal_options[i]);
 }
 
+static void print_standby_arguments(const struct config *config)
+{
+    const struct config_dataplane *d = &config->dataplane;
+    put_addresses(d);
+    put("--tcp", d->tcp ? "on" : "off");
+    put("--socket", d->standby_socket);
+    put("--state-dir", d->standby_state_dir);
+}
+
+// What `print` makes of the file; `missing` tells why it cannot, null when it can.
+static int print_for_file(const char *path, const char *(*missing)(const struct config_dataplane *),
+                          void (*print)(const struct config *))
+{
+    struct config_errors errors = {0};
+    struct config *config = NULL;
+    const int rc = config_load(path, &config, &errors);
+    const char *why = rc == 0 ? missing(&config->dataplane) : NULL;
+    if (why)
+        fprintf(stderr, "signpostctl: %s: %s\n", path, why);
+    else if (rc == 0)
+        print(config);
+    return finish(&errors, config, rc == 0 && !why ? CTL_OK : CTL_USAGE);
+}
+
+static const char *missing_port(const struct config_dataplane *d)
+{
+    return d->port_count ? NULL : "dataplane.ports names no port";
+}
+
+static const char *missing_standby(const struct config_dataplane *d)
+{
+    return *d->standby_socket ? NULL : "dataplane.standby_socket is empty: there is no standby";
+}
+
 int ctl_dataplane_args(int argc, char **argv, const struct options *o)
 {
     (void)o;
-    if (argc != 1)
-        return usage("dataplane-args FILE");
-    struct config_errors errors = {0};
-    struct config *config = NULL;
-    const int rc = config_load(argv[0], &config, &errors);
-    if (rc == 0 && config->dataplane.port_count == 0) {
-        fprintf(stderr, "signpostctl: %s: dataplane.ports names no port\n", argv[0]);
-        return finish(&errors, config, CTL_USAGE);
-    }
-    if (rc == 0)
-        print_arguments(config);
-    return finish(&errors, config, rc == 0 ? CTL_OK : CTL_USAGE);
+    return argc == 1 ? print_for_file(argv[0], missing_port, print_arguments) : usage("dataplane-args FILE");
+}
+
+int ctl_standby_args(int argc, char **argv, const struct options *o)
+{
+    (void)o;
+    return argc == 1 ? print_for_file(argv[0], missing_standby, print_standby_arguments) : usage("standby-args FILE");
 }
 
 int ctl_manual(int argc, char **argv, const struct options *o)

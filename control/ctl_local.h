@@ -29,6 +29,9 @@ int ctl_check(int argc, char **argv, const struct options *options);
 // dataplane-args FILE: one argument a line.
 int ctl_dataplane_args(int argc, char **argv, const struct options *options);
 
+// standby-args FILE: one argument a line.
+int ctl_standby_args(int argc, char **argv, const struct options *options);
+
 // manual [verdicts]: Markdown.
 int ctl_manual(int argc, char **argv, const struct options *options);
 

@@ -121,6 +121,8 @@ static const struct command commands[] = {
     {"check", "FILE", "checks a configuration file and its zones; needs no daemon", 1, 1, ctl_check, NULL, NULL},
     {"dataplane-args", "FILE", "the arguments of signpost-dataplane for this file; needs no daemon", 1, 1,
      ctl_dataplane_args, NULL, NULL},
+    {"standby-args", "FILE", "the arguments of signpost-standby for this file; needs no daemon", 1, 1, ctl_standby_args,
+     NULL, NULL},
     {"replay", "JOURNAL FILE [--set PATH=VALUE]...",
      "runs recorded events under a configuration again and says when answers would have changed; needs no daemon", 2, 2,
      ctl_replay, NULL, NULL},

@@ -126,7 +126,7 @@ static void print_operators(const json_t *entries, long long count)
 void ctl_text_status(const json_t *r)
 {
     const json_t *dataplane = json_object_get(r, "dataplane"), *load = json_object_get(r, "load"),
-                 *latency = json_object_get(r, "verdict_to_wire"), *alarm;
+                 *latency = json_object_get(r, "verdict_to_wire"), *standby = json_object_get(r, "standby"), *alarm;
     char a[32], b[32], c[32];
     size_t i;
     printf("node %s of site %s, version %s, up %s, pid %lld\n", text_of(r, "node"), text_of(r, "site"),
@@ -138,6 +138,12 @@ void ctl_text_status(const json_t *r)
            number_of(dataplane, "workers"), number_of(dataplane, "pid"));
     print_image("zone", dataplane);
     print_image("order", dataplane);
+    if (json_is_object(standby))
+        printf("standby: %s, pid %lld\n",
+               !flag_of(standby, "connected")   ? "not connected"
+               : !flag_of(standby, "answering") ? "connected, but it makes no progress"
+                                                : "connected, answers what the data plane does not take",
+               number_of(standby, "pid"));
     printf("zones: %lld loaded, %lld with errors; last load took %s; reloads %lld applied, %lld refused\n",
            number_of(load, "zones_loaded"), number_of(load, "zones_failed"), duration_of(load, "took", a),
            number_of(load, "applied"), number_of(load, "refused"));

@@ -45,19 +45,43 @@ static void log_errors(const struct config_errors *errors)
                   config_error_format(&errors->entry[i], line, sizeof line));
 }
 
-// ---- the data plane ----
+// ---- the data plane, and the standby beside it ----
+
+static void note_connected(struct daemon *d, const char *which, const struct publisher_status *status, bool needs_newer)
+{
+    log_notice("%s: connected, pid %u, %u workers, version %s", which, status->pid, status->worker_count,
+               status->version);
+    if (!needs_newer)
+        return;
+    log_warning("%s: it holds newer images than ours (a clock went back): building them anew", which);
+    daemon_reload(d, NULL, NULL);
+    steering_renew(d->steering);
+}
 
 static void on_connected(void *user, bool needs_newer)
 {
     struct daemon *d = user;
-    const struct publisher_status *status = publisher_status(d->publisher);
-    log_notice("data plane: connected, pid %u, %u workers, version %s", status->pid, status->worker_count,
-               status->version);
-    if (!needs_newer)
-        return;
-    log_warning("data plane: it holds newer images than ours (a clock went back): building them anew");
-    daemon_reload(d, NULL, NULL);
-    steering_renew(d->steering);
+    note_connected(d, "data plane", publisher_status(d->publisher), needs_newer);
+}
+
+static void on_standby_connected(void *user, bool needs_newer)
+{
+    struct daemon *d = user;
+    note_connected(d, "standby", publisher_status(d->standby), needs_newer);
+}
+
+static void on_standby_disconnected(void *user, const char *why)
+{
+    (void)user;
+    log_warning("standby: connection lost: %s; trying again every %d ms", why, PUBLISHER_RETRY_MS);
+}
+
+static void on_standby_result(void *user, enum image_kind kind, uint64_t generation, int status, const char *text)
+{
+    (void)user;
+    if (status < 0 && status != -EALREADY)
+        log_error("standby: %s image %llu refused: %s", kind == IMAGE_ZONE ? "zone" : "order",
+                  (unsigned long long)generation, text);
 }
 
 static void on_disconnected(void *user, const char *why)
@@ -281,12 +305,30 @@ static void open_journal(struct daemon *d)
     journal_config(d->journal, daemon_config(d), uv_hrtime());
 }
 
+static void make_standby(struct daemon *d, const char *socket_path)
+{
+    const struct publisher_callbacks callbacks = {on_standby_connected, on_standby_disconnected, on_standby_result,
+                                                  NULL, d};
+    if (!*socket_path)
+        return;
+    d->standby_watch = worker_watch_new();
+    d->standby = d->standby_watch ? publisher_new(d->loop, socket_path, d->standby_watch, &callbacks) : NULL;
+    if (!d->standby) {
+        log_error("standby: no memory, or dataplane.standby_socket is too long a path; running without one");
+        return;
+    }
+    publisher_set_mirror(d->publisher, d->standby);
+    worker_watch_set_standby(d->watch, d->standby_watch);
+}
+
 static int make_parts(struct daemon *d)
 {
     const struct publisher_callbacks callbacks = {on_connected, on_disconnected, on_result, on_published, d};
     const struct config *config = daemon_config(d);
     d->watch = worker_watch_new();
     d->publisher = d->watch ? publisher_new(d->loop, config->dataplane.socket, d->watch, &callbacks) : NULL;
+    if (d->publisher)
+        make_standby(d, config->dataplane.standby_socket);
     d->steering = d->publisher ? steering_new(d->loop, d->shared, d->publisher, d->journal) : NULL;
     return d->steering ? 0 : -ENOMEM;
 }
@@ -334,12 +376,18 @@ int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, str
     return rc;
 }
 
+static void close_publishers(struct daemon *d)
+{
+    publisher_close(d->publisher);
+    publisher_close(d->standby);
+    d->publisher = d->standby = NULL;
+}
+
 static void steering_closed(void *user)
 {
     struct daemon *d = user;
     d->steering = NULL;
-    publisher_close(d->publisher);
-    d->publisher = NULL;
+    close_publishers(d);
 }
 
 void daemon_stop(struct daemon *d)
@@ -364,7 +412,7 @@ void daemon_stop(struct daemon *d)
     if (d->steering)
         steering_close(d->steering, steering_closed, d);
     else
-        publisher_close(d->publisher);
+        close_publishers(d);
 }
 
 void daemon_fini(struct daemon *d)
@@ -372,6 +420,7 @@ void daemon_fini(struct daemon *d)
     journal_close(d->journal);
     operator_states_fini(&d->operators);
     worker_watch_free(d->watch);
+    worker_watch_free(d->standby_watch);
     config_errors_fini(&d->load.errors);
     shared_config_drop(d->shared);
 }

@@ -36,7 +36,9 @@ struct daemon {
     struct shared_config *shared;
     struct worker_watch *watch;
     struct publisher *publisher;
-    struct journal *journal; // null: none
+    struct worker_watch *standby_watch; // null: no standby is configured
+    struct publisher *standby;          // mirror of `publisher`; null: none
+    struct journal *journal;            // null: none
     struct steering *steering;
     struct prober *prober;
     struct heartbeats *heartbeats;

@@ -55,6 +55,10 @@ static void put_workers(FILE *out, struct daemon *d)
         single(out, "dataplane_kernel_lost_total", "counter",
                "packets that the kernel's interface gave, dropped for want of a buffer or room",
                (double)page.kernel_lost);
+        head(out, "dataplane_filter_packets_total", "counter", "packets of shared cards by what the XDP program did");
+        for (unsigned f = 0; f < COUNTERS_FILTER_COUNT; f++)
+            fprintf(out, "signpost_dataplane_filter_packets_total{action=\"%s\"} %llu\n",
+                    counters_filter_name((enum counters_filter)f), (unsigned long long)page.filter[f]);
         single(out, "dataplane_publications_total", "counter", "tables published to the workers",
                (double)page.publications);
         single(out, "dataplane_images_refused_total", "counter", "images refused", (double)page.images_refused);
@@ -73,6 +77,12 @@ static void put_dataplane(FILE *out, struct daemon *d)
     single(out, "dataplane_connections_total", "counter", "connections to the data plane since the start",
            (double)p->connections);
     put_workers(out, d);
+    if (!d->standby)
+        return;
+    single(out, "standby_connected", "gauge", "1 while the standby is connected",
+           publisher_status(d->standby)->is_connected);
+    single(out, "standby_alive", "gauge", "1 while the standby makes progress",
+           worker_watch_is_alive(d->standby_watch, uv_hrtime()));
 }
 
 static void put_sites(FILE *out, struct daemon *d)

@@ -2,6 +2,7 @@
 #include "control/publisher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ struct publisher {
     uint64_t sent[2]; // generation sent on this connection
     uint64_t made[2]; // highest generation made or heard of
     struct publisher_status status;
+    struct publisher *mirror; // gets the same images; null: none
 };
 
 static unsigned index_of(enum image_kind kind)
@@ -289,6 +291,8 @@ uint64_t publisher_next_generation(struct publisher *p, enum image_kind kind)
     clock_gettime(CLOCK_REALTIME, &now);
     const uint64_t wall_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
     uint64_t *made = &p->made[index_of(kind)];
+    if (p->mirror && p->mirror->made[index_of(kind)] > *made)
+        *made = p->mirror->made[index_of(kind)];
     *made = wall_us > *made ? wall_us : *made + 1;
     return *made;
 }
@@ -305,6 +309,14 @@ void publisher_set(struct publisher *p, enum image_kind kind, int fd, uint64_t b
     k->sent_ns = k->accepted_ns = k->published_ns = 0;
     p->made[at] = generation > p->made[at] ? generation : p->made[at];
     flush(p);
+    const int copy = p->mirror ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (copy >= 0) // without a descriptor it keeps the last good image, and the next one comes
+        publisher_set(p->mirror, kind, copy, bytes, generation);
+}
+
+void publisher_set_mirror(struct publisher *p, struct publisher *mirror)
+{
+    p->mirror = mirror;
 }
 
 int publisher_image(const struct publisher *p, enum image_kind kind)

@@ -52,6 +52,10 @@ struct publisher;
 struct publisher *publisher_new(uv_loop_t *loop, const char *socket_path, struct worker_watch *watch,
                                 const struct publisher_callbacks *callbacks);
 
+// `mirror` (borrowed; null: none) gets every image that `publisher` is given, for a second data plane with a socket of
+// its own: the standby. Call before the first image.
+void publisher_set_mirror(struct publisher *publisher, struct publisher *mirror);
+
 // Begins to close; memory is freed by the loop later. No callback is called any more.
 void publisher_close(struct publisher *publisher);
 

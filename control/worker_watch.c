@@ -17,6 +17,7 @@ struct worker_watch {
     const struct counters_page *page;
     size_t bytes;
     struct progress progress[COUNTERS_BLOCK_MAX];
+    struct worker_watch *standby; // asked while there is no page; null: none
 };
 
 struct worker_watch *worker_watch_new(void)
@@ -82,8 +83,23 @@ int worker_watch_attach(struct worker_watch *w, int fd)
     return 0;
 }
 
+void worker_watch_set_standby(struct worker_watch *w, struct worker_watch *other)
+{
+    w->standby = other;
+}
+
+bool worker_watch_is_attached(struct worker_watch *w)
+{
+    pthread_mutex_lock(&w->lock);
+    const bool is_attached = w->page != NULL;
+    pthread_mutex_unlock(&w->lock);
+    return is_attached;
+}
+
 bool worker_watch_is_alive(struct worker_watch *w, uint64_t now_ns)
 {
+    if (w->standby && !worker_watch_is_attached(w))
+        return worker_watch_is_alive(w->standby, now_ns); // which has none itself
     pthread_mutex_lock(&w->lock);
     bool is_alive = w->page != NULL, has_looped = false;
     for (unsigned i = 0; w->page && i < w->page->block_count; i++) {

@@ -27,6 +27,12 @@ void worker_watch_free(struct worker_watch *watch);
 int worker_watch_attach(struct worker_watch *watch, int fd);
 void worker_watch_detach(struct worker_watch *watch);
 
+// While nothing is attached to `watch`, `other` (borrowed; null: none) speaks for it: the standby answers then. Call
+// before any other thread reads.
+void worker_watch_set_standby(struct worker_watch *watch, struct worker_watch *other);
+
+bool worker_watch_is_attached(struct worker_watch *watch);
+
 // True while a page is attached, a worker has looped, and every loop counter that ever moved did so within the
 // patience. `now_ns`: CLOCK_MONOTONIC.
 bool worker_watch_is_alive(struct worker_watch *watch, uint64_t now_ns);

@@ -2,7 +2,6 @@
 // signpost-dataplane: the start, the once-a-second duties of the main thread, and the end.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "dataplane/counters_page.h"
 #include "dataplane/eal_dpdk.h"
+#include "dataplane/guardian.h"
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/log.h"
 #include "dataplane/manager.h"
@@ -20,6 +20,7 @@
 #include "dataplane/options.h"
 #include "dataplane/port_care_dpdk.h"
 #include "dataplane/rate_limit.h"
+#include "dataplane/service.h"
 #include "dataplane/stream.h"
 #include "dataplane/worker_dpdk.h"
 
@@ -27,6 +28,7 @@ enum {
     EXIT_USAGE = 2,
     RATE_LIMIT_BITS = 16, // cells per worker: 2^16 of 16 bytes; fewer: strangers share cells under attack
     LINK_WAIT_MS = 3000,  // cards take up to a second after their start
+    DRAIN_MS = 20,        // for what waits in rings: thousands of times what a burst takes
     STOP_LIMIT_S = 10     // a driver that hangs at the end must not keep the process
 };
 
@@ -40,9 +42,11 @@ struct program {
     struct manager *manager;
     struct kernel_quiet quiet;
     struct port_care care;
-    struct stream *stream; // null: without DNS over TCP
+    struct guardian *guardian; // null: no shared card
+    struct stream *stream;     // null: without DNS over TCP
     uint64_t watched_loops[OPTIONS_CORE_MAX];
-    bool stop; // read by the workers
+    bool has_opened; // shared cards let their queries in
+    bool stop;       // read by the workers
 };
 
 static int start_ports(struct program *p)
@@ -64,6 +68,12 @@ static int start_ports(struct program *p)
             log_error("%s", why);
             return -1;
         }
+        if (port_set_addresses(port, p->options.address, p->options.address_count, why) < 0) {
+            log_error("%s", why);
+            return -1;
+        }
+        if (port->kind == PORT_AF_XDP)
+            guardian_watch(p->guardian, port->filter.gate_id);
         if (port->kind == PORT_AF_PACKET)
             kernel_quiet_open(&p->quiet, p->options.address, p->options.address_count, p->options.port[i].name);
     }
@@ -149,29 +159,35 @@ static bool have_workers_moved(struct program *p)
     return has_moved;
 }
 
-static void each_second(struct program *p)
+// Shared cards keep their queries in the kernel until there is something to answer from.
+static void let_in(struct program *p)
 {
-    port_care_look(&p->care, log_now_ns());
-    if (have_workers_moved(p))
-        notify_send("WATCHDOG=1");
-    else
-        log_warning("a worker does not move");
+    if (p->has_opened || counters_read(&p->counters.page->publications) == 0)
+        return;
+    p->has_opened = true;
+    for (unsigned i = 0; i < p->port_count; i++)
+        port_let_in(&p->port[i], true);
 }
 
-static void serve(struct program *p, const sigset_t *signals)
+// What is on its way to the workers is still answered; what comes from now on is the kernel's.
+static void keep_out(struct program *p)
 {
-    struct timespec period = {1, 0};
-    const uint64_t watchdog_us = notify_watchdog_us();
-    if (watchdog_us && watchdog_us / 2 < 1000000) // feed twice per interval
-        period = (struct timespec){0, (long)(watchdog_us / 2) * 1000};
-    for (;;) {
-        const int signal_number = sigtimedwait(signals, NULL, &period);
-        if (signal_number > 0) {
-            log_notice("ending on %s", strsignal(signal_number));
-            return;
-        }
-        each_second(p);
-    }
+    if (!p->has_opened)
+        return;
+    for (unsigned i = 0; i < p->port_count; i++)
+        port_let_in(&p->port[i], false);
+    nanosleep(&(struct timespec){0, DRAIN_MS * 1000000}, NULL);
+}
+
+static bool each_second(void *user)
+{
+    struct program *p = user;
+    let_in(p);
+    port_care_look(&p->care, log_now_ns());
+    const bool has_moved = have_workers_moved(p);
+    if (!has_moved)
+        log_warning("a worker does not move");
+    return has_moved;
 }
 
 static void stop_all(struct program *p)
@@ -180,6 +196,7 @@ static void stop_all(struct program *p)
         return;
     alarm(STOP_LIMIT_S);
     notify_send("STOPPING=1");
+    keep_out(p);
     __atomic_store_n(&p->stop, true, __ATOMIC_RELEASE);
     eal_wait();
     stream_free(p->stream);
@@ -199,10 +216,20 @@ static void stop_all(struct program *p)
     eal_stop();
 }
 
+static bool has_shared_card(const struct options *options)
+{
+    for (unsigned i = 0; i < options->port_count; i++)
+        if (options->port[i].kind == PORT_AF_XDP)
+            return true;
+    return false;
+}
+
 static int start_all(struct program *p)
 {
     char why[512];
     unsigned memory_mb = 0;
+    if (has_shared_card(&p->options) && !(p->guardian = guardian_start()))
+        log_warning("no guardian process: a sudden death will cost more queries");
     for (unsigned i = 0; i < p->options.port_count; i++)
         memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count, p->options.kernel_interface);
     if (eal_start(&p->options, p->is_floating, memory_mb, why, sizeof why) < 0) {
@@ -243,16 +270,6 @@ static void say_ready(const struct program *p)
     notify_send("READY=1");
 }
 
-static void set_signals(sigset_t *signals)
-{
-    sigemptyset(signals);
-    sigaddset(signals, SIGTERM);
-    sigaddset(signals, SIGINT);
-    sigprocmask(SIG_BLOCK, signals, NULL); // inherited by every thread; the main thread takes them
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); // there is nothing to reload here
-}
-
 int main(int argc, char **argv)
 {
     static struct program program;
@@ -272,12 +289,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "signpost-dataplane: %s\n", why);
         return EXIT_USAGE;
     }
-    set_signals(&signals);
+    service_block_signals(&signals);
     const int rc = start_all(p);
     if (rc == 0) {
+        let_in(p);
         say_ready(p);
-        serve(p, &signals);
+        guardian_arm(p->guardian);
+        service_run(&signals, each_second, p);
     }
     stop_all(p);
+    guardian_stop(p->guardian);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

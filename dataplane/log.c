@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ void log_write(enum log_level level, const char *format, ...)
         return;
     char line[LINE_CAP];
     int at = log_is_journal ? snprintf(line, sizeof line, "<%d>", (int)level)
-                            : snprintf(line, sizeof line, "signpost-dataplane: %s", level_word(level));
+                            : snprintf(line, sizeof line, "%s: %s", program_invocation_short_name, level_word(level));
     va_list list;
     va_start(list, format);
     int len = vsnprintf(line + at, sizeof line - (size_t)at - 1, format, list);

@@ -11,6 +11,7 @@
 
 struct parse {
     struct options *options;
+    bool is_standby;
     char *why;
     size_t why_cap;
 };
@@ -213,14 +214,20 @@ static int parse_value(const struct parse *p, const char *option, const char *va
     return word < 0 ? word : 0;
 }
 
-static bool takes_value(const char *option)
+static bool is_word_of(const char *text, const char *const *word)
 {
-    static const char *const with_value[] = {"--port",    "--cores", "--socket", "--state-dir",        "--idle",
-                                             "--address", "--tcp",   "--huge",   "--kernel-interface", "--offloads"};
-    for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++)
-        if (strcmp(option, with_value[i]) == 0)
+    for (; *word; word++)
+        if (strcmp(text, *word) == 0)
             return true;
     return false;
+}
+
+static bool takes_value(const struct parse *p, const char *option)
+{
+    static const char *const everywhere[] = {"--socket", "--state-dir", "--address", "--tcp", NULL};
+    static const char *const of_ports[] = {"--port",     "--cores", "--idle", "--huge", "--kernel-interface",
+                                           "--offloads", NULL};
+    return is_word_of(option, everywhere) || (!p->is_standby && is_word_of(option, of_ports));
 }
 
 static int parse_flag(const struct parse *p, const char *option)
@@ -236,9 +243,26 @@ static int parse_flag(const struct parse *p, const char *option)
     return 0;
 }
 
+// One option at argv[*at], with its value there or behind it.
+static int parse_option(const struct parse *p, int argc, char **argv, int *at)
+{
+    char option[24];
+    const char *text = argv[*at];
+    const char *equals = text[0] == '-' ? strchr(text, '=') : NULL; // --option=value as well
+    const size_t len = equals ? (size_t)(equals - text) : strlen(text);
+    snprintf(option, sizeof option, "%.*s", (int)(len < sizeof option ? len : sizeof option - 1), text);
+    if (!takes_value(p, option))
+        return parse_flag(p, text);
+    if (equals)
+        return parse_value(p, option, equals + 1);
+    if (*at + 1 < argc)
+        return parse_value(p, option, argv[++*at]);
+    return fail(p, "%s: a value is missing", option);
+}
+
 int options_parse(struct options *options, int argc, char **argv, char *why, size_t why_cap)
 {
-    const struct parse p = {options, why, why_cap};
+    const struct parse p = {options, false, why, why_cap};
     memset(options, 0, sizeof *options);
     options->socket_path = "/run/signpost/dataplane.sock";
     options->state_dir = "/var/lib/signpost/dataplane";
@@ -250,19 +274,7 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
             options->eal_count = (unsigned)(argc - i - 1);
             break;
         }
-        char option[24];
-        const char *equals = argv[i][0] == '-' ? strchr(argv[i], '=') : NULL; // --option=value as well
-        const size_t len = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
-        snprintf(option, sizeof option, "%.*s", (int)(len < sizeof option ? len : sizeof option - 1), argv[i]);
-        int rc;
-        if (!takes_value(option))
-            rc = parse_flag(&p, argv[i]);
-        else if (equals)
-            rc = parse_value(&p, option, equals + 1);
-        else if (i + 1 < argc)
-            rc = parse_value(&p, option, argv[++i]);
-        else
-            rc = fail(&p, "%s: a value is missing", option);
+        const int rc = parse_option(&p, argc, argv, &i);
         if (rc < 0)
             return rc;
     }
@@ -270,6 +282,25 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
         return 0;
     if (options->port_count == 0)
         return fail(&p, "no --port: name at least one, for instance --port af_packet:eth0");
+    return 0;
+}
+
+int options_parse_standby(struct options *options, int argc, char **argv, char *why, size_t why_cap)
+{
+    const struct parse p = {options, true, why, why_cap};
+    memset(options, 0, sizeof *options);
+    options->socket_path = "/run/signpost/standby.sock";
+    options->state_dir = "/var/lib/signpost/standby";
+    options->has_tcp = true;
+    for (int i = 1; i < argc; i++) {
+        const int rc = parse_option(&p, argc, argv, &i);
+        if (rc < 0)
+            return rc;
+    }
+    if (options->wants_help || options->wants_version)
+        return 0;
+    if (options->address_count == 0)
+        return fail(&p, "no --address: name the addresses that the node answers on, for instance --address 192.0.2.53");
     return 0;
 }
 
@@ -311,6 +342,23 @@ const char *options_usage(void)
            "  -v, --verbose     say more on standard error\n"
            "  --help, --version\n"
            "  -- EAL OPTIONS    passed to DPDK as they are, after our own\n"
+           "\n"
+           "Exit status: 0 ended by SIGTERM or SIGINT, 1 could not start or run, 2 wrong command line.\n";
+}
+
+const char *options_usage_standby(void)
+{
+    return "Usage: signpost-standby --address IP [--address IP ...] [OPTION ...]\n"
+           "Answers DNS queries on kernel sockets, from the same tables as signpost-dataplane: while that one is "
+           "stopped,\n"
+           "restarted or upgraded, whatever its XDP program does not take arrives here. Serves DNS over TCP as well.\n"
+           "\n"
+           "  --address IP      address to answer on, repeatable\n"
+           "  --tcp on|off      DNS over TCP (default on; the data plane then runs with --tcp off)\n"
+           "  --socket PATH     image socket (default /run/signpost/standby.sock)\n"
+           "  --state-dir DIR   last good tables (default /var/lib/signpost/standby)\n"
+           "  -v, --verbose     say more on standard error\n"
+           "  --help, --version\n"
            "\n"
            "Exit status: 0 ended by SIGTERM or SIGINT, 1 could not start or run, 2 wrong command line.\n";
 }

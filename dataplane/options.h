@@ -59,10 +59,14 @@ struct options {
 // Reads argv (borrowed for the life of the options). 0, or -EINVAL with a sentence in `why` that says what is allowed.
 int options_parse(struct options *options, int argc, char **argv, char *why, size_t why_cap);
 
+// The same for signpost-standby, which has no ports, cores or memory of DPDK, but needs at least one address.
+int options_parse_standby(struct options *options, int argc, char **argv, char *why, size_t why_cap);
+
 // IDLE_BUSY or IDLE_SLEEP: `auto` is busy when a port is a NIC of our own, sleep on software ports.
 enum idle_policy options_idle(const struct options *options);
 
 const char *options_usage(void);
+const char *options_usage_standby(void);
 const char *port_kind_name(enum port_kind kind);
 
 #ifdef __cplusplus

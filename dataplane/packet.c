@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/loop_port.h"
 #include "dataplane/neighbour.h"
 #include "table/zone_image.h"
 
@@ -70,8 +71,7 @@ bool packet_is_our_address(const struct answer_context *context, const uint8_t *
 // A source that must not be answered: it cannot be a client, or answering it could start a loop (echo, qotd, chargen).
 static bool is_bad_source(const struct udp_place *u)
 {
-    const unsigned port = get_u16(u->udp);
-    if (port == 0 || port == 7 || port == 17 || port == 19)
+    if (loop_port_is(get_u16(u->udp)))
         return true;
     const uint8_t *a = u->source;
     if (memcmp(a, u->destination, u->is_ipv6 ? 16 : 4) == 0)

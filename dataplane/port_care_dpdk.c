@@ -129,6 +129,7 @@ static void take_statistics(struct port_care *c, unsigned at, struct port_sample
     grow(&total->missed, &seen->missed, now.missed);
     grow(&total->errors, &seen->errors, now.errors);
     grow(&total->no_buffer, &seen->no_buffer, now.no_buffer);
+    memcpy(total->filter, now.filter, sizeof total->filter); // of the program's own maps, which no reset touches
     *sample = (struct port_sample){.is_up = c->port[at].is_up};
     for (unsigned i = 0; i < c->worker_count; i++) {
         const struct worker_port *w = &c->worker[i].at[at];
@@ -169,6 +170,8 @@ static void publish_sums(struct port_care *c)
         sum.missed += c->at[i].total.missed;
         sum.errors += c->at[i].total.errors;
         sum.no_buffer += c->at[i].total.no_buffer;
+        for (unsigned f = 0; f < PORT_FILTER_COUNT_MAX; f++)
+            sum.filter[f] += c->at[i].total.filter[f];
         changes += c->port[i].link_changes;
         resets += c->port[i].resets;
         down += !c->port[i].is_up;
@@ -183,6 +186,8 @@ static void publish_sums(struct port_care *c)
     counters_page_set(&c->page->port_missed, sum.missed);
     counters_page_set(&c->page->port_errors, sum.errors);
     counters_page_set(&c->page->port_no_buffer, sum.no_buffer);
+    for (unsigned f = 0; f < PORT_FILTER_COUNT_MAX; f++)
+        counters_page_set(&c->page->filter[f], sum.filter[f]);
     counters_page_set(&c->page->port_link_changes, changes);
     counters_page_set(&c->page->port_resets, resets);
     counters_page_set(&c->page->ports_down, down);

@@ -209,7 +209,7 @@ static void prepare(struct port *port)
 {
     memset(port, 0, sizeof *port);
     port->id = RTE_MAX_ETHPORTS;
-    port->filter_fd = -1;
+    port->filter_fd = port->filter.gate_fd = port->filter.count_fd = -1;
     for (unsigned i = 0; i < OPTIONS_CORE_MAX; i++)
         port->wait_fd[i] = -1;
 }
@@ -264,6 +264,26 @@ static int note_event(uint16_t id, enum rte_eth_event_type type, void *argument,
     return 0;
 }
 
+int port_set_addresses(struct port *port, const struct node_address *address, unsigned count, char why[PORT_WHY_CAP])
+{
+    if (port->kind != PORT_AF_XDP)
+        return 0;
+    const char *interface = port->label + strlen("af_xdp:");
+    const int rc = port_filter_attach(&port->filter, interface, port->packet.mac, address, count);
+    return rc < 0 ? fail(rc, why, port, "the maps of the XDP program cannot be had",
+                         "af_xdp needs CAP_BPF and CAP_SYS_ADMIN")
+                  : 0;
+}
+
+void port_let_in(struct port *port, bool is_open)
+{
+    if (port->filter.gate_fd < 0)
+        return;
+    const int rc = port_filter_set_open(&port->filter, is_open);
+    if (rc < 0)
+        log_error("port %s: queries cannot be %s: %s", port->label, is_open ? "let in" : "kept out", strerror(-rc));
+}
+
 int port_start(struct port *port, char why[PORT_WHY_CAP])
 {
     rte_eth_dev_callback_register(port->id, RTE_ETH_EVENT_INTR_RESET, note_event, port);
@@ -302,7 +322,9 @@ void port_get_statistics(const struct port *port, struct port_statistics *statis
     memset(statistics, 0, sizeof *statistics);
     if (!port->is_started || rte_eth_stats_get(port->id, &s) != 0)
         return;
-    *statistics = (struct port_statistics){s.imissed, s.ierrors, s.rx_nombuf};
+    *statistics = (struct port_statistics){.missed = s.imissed, .errors = s.ierrors, .no_buffer = s.rx_nombuf};
+    if (port->filter.count_fd >= 0)
+        port_filter_add_counts(&port->filter, statistics->filter);
 }
 
 void port_close(struct port *port)
@@ -315,6 +337,7 @@ void port_close(struct port *port)
     rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_RMV, note_event, port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
+    port_filter_fini(&port->filter);
     if (port->kind == PORT_MEMIF) { // its interrupt handler uses what a close has freed while the peer is connected
         prepare(port);
         return;

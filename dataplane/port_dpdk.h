@@ -10,6 +10,7 @@
 
 #include "dataplane/options.h"
 #include "dataplane/packet.h"
+#include "dataplane/port_filter.h"
 
 struct rte_mempool;
 
@@ -49,12 +50,14 @@ struct port {
     uint64_t rss;                 // hash types in use, as DPDK writes them
     uint16_t mtu;
     bool is_started, is_up, is_promiscuous;
-    int filter_fd; // the XDP program's file while the port is being opened, else -1
+    int filter_fd;             // the XDP program's file while the port is being opened, else -1
+    struct port_filter filter; // of an AF_XDP port
     uint64_t link_changes, resets;
 };
 
 struct port_statistics {
     uint64_t missed, errors, no_buffer;
+    uint64_t filter[PORT_FILTER_COUNT_MAX]; // of AF_XDP ports
 };
 
 // Megabytes of packet buffers that a port of this kind takes.
@@ -77,6 +80,13 @@ int port_reset(struct port *port, char why[PORT_WHY_CAP]);
 
 // Asks for the link; true when it changed. Polled, because interrupts for it cannot be relied on.
 bool port_poll_link(struct port *port);
+
+// AF_XDP: whose queries the port takes from the kernel; until port_let_in it takes none. 0 or a negative errno with a
+// sentence. Other kinds: nothing.
+int port_set_addresses(struct port *port, const struct node_address *address, unsigned count, char why[PORT_WHY_CAP]);
+
+// AF_XDP: takes queries from the kernel, or leaves them to it. Other kinds: nothing.
+void port_let_in(struct port *port, bool is_open);
 
 // What the card dropped since its start, or since its last reset.
 void port_get_statistics(const struct port *port, struct port_statistics *statistics);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The XDP program of a card that is shared with the kernel: DNS queries over UDP go to our queues, all else stays where
-// it was. TCP, ARP, neighbour discovery, echo and fragments never leave the kernel.
+// The XDP program of a card that is shared with the kernel: DNS queries over UDP to the node's addresses go to our
+// queues, all else stays where it was. TCP, ARP, neighbour discovery, echo, fragments, IP options and foreign stations'
+// frames never leave the kernel.
 //
 // Compiled for the kernel's BPF machine, built into the data plane (port_filter.c), loaded by net_af_xdp, which looks
-// for the map by its name. A queue without our socket passes everything on.
+// for xsks_map by its name. A queue without our socket, and a gate that is shut, pass everything on: the standby
+// answers then.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -14,6 +16,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "dataplane/port_filter_map.h"
+
 enum { DNS_PORT = 53, QUEUE_MAX = 256, FRAGMENT_MASK = 0x3fff }; // more fragments, or an offset
 
 struct {
@@ -23,24 +27,73 @@ struct {
     __type(value, int);
 } xsks_map SEC(".maps");
 
+// Entry 0: struct port_filter_gate. Written by the data plane's main thread.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct port_filter_gate);
+} signpost_gate SEC(".maps");
+
+// The node's addresses. Written by the data plane's main thread.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, PORT_FILTER_ADDRESS_MAX);
+    __type(key, struct port_filter_address);
+    __type(value, __u8);
+} signpost_addr SEC(".maps");
+
+// By enum port_filter_count, one number per CPU.
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, PORT_FILTER_COUNT_MAX);
+    __type(key, __u32);
+    __type(value, __u64);
+} signpost_count SEC(".maps");
+
 struct vlan {
     __be16 tag, protocol;
 };
 
-// Where the UDP header is; 0: this is no UDP packet, or a fragment.
-static __always_inline void *find_udp(void *at, void *end, __be16 protocol)
+static __always_inline void count(__u32 what)
+{
+    __u64 *n = bpf_map_lookup_elem(&signpost_count, &what);
+    if (n)
+        (*n)++;
+}
+
+static __always_inline int pass(__u32 why)
+{
+    count(why);
+    return XDP_PASS;
+}
+
+static __always_inline int is_same_mac(const unsigned char *a, const __u8 *b)
+{
+    int is_same = 1;
+#pragma unroll
+    for (int i = 0; i < ETH_ALEN; i++) // memcmp would be a call of a function that is not there
+        is_same &= a[i] == b[i];
+    return is_same;
+}
+
+// Where the UDP header is, and whom it is for; 0: this is no plain UDP packet.
+static __always_inline void *find_udp(void *at, void *end, __be16 protocol, struct port_filter_address *to)
 {
     if (protocol == bpf_htons(ETH_P_IP)) {
         struct iphdr *ip = at;
-        if ((void *)(ip + 1) > end || ip->protocol != IPPROTO_UDP || ip->ihl < 5 ||
+        if ((void *)(ip + 1) > end || ip->protocol != IPPROTO_UDP || ip->ihl != 5 ||
             ip->frag_off & bpf_htons(FRAGMENT_MASK))
             return 0;
-        return at + ip->ihl * 4;
+        __builtin_memcpy(to->address, &ip->daddr, sizeof ip->daddr);
+        return ip + 1;
     }
     if (protocol == bpf_htons(ETH_P_IPV6)) {
         struct ipv6hdr *ip = at;
         if ((void *)(ip + 1) > end || ip->nexthdr != IPPROTO_UDP)
             return 0;
+        __builtin_memcpy(to->address, &ip->daddr, sizeof ip->daddr);
+        to->is_ipv6 = 1;
         return ip + 1;
     }
     return 0;
@@ -52,7 +105,7 @@ int signpost_port(struct xdp_md *context)
     void *at = (void *)(long)context->data, *end = (void *)(long)context->data_end;
     struct ethhdr *ethernet = at;
     if ((void *)(ethernet + 1) > end)
-        return XDP_PASS;
+        return pass(PORT_FILTER_OTHER);
     __be16 protocol = ethernet->h_proto;
     at = ethernet + 1;
 #pragma unroll
@@ -61,14 +114,26 @@ int signpost_port(struct xdp_md *context)
         if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
             break;
         if ((void *)(vlan + 1) > end)
-            return XDP_PASS;
+            return pass(PORT_FILTER_OTHER);
         protocol = vlan->protocol;
         at = vlan + 1;
     }
-    struct udphdr *udp = find_udp(at, end, protocol);
+    struct port_filter_address to = {};
+    struct udphdr *udp = find_udp(at, end, protocol, &to);
     if (!udp || (void *)(udp + 1) > end || udp->dest != bpf_htons(DNS_PORT))
-        return XDP_PASS;
-    return (int)bpf_redirect_map(&xsks_map, context->rx_queue_index, XDP_PASS);
+        return pass(PORT_FILTER_OTHER);
+    const __u32 zero = 0;
+    const struct port_filter_gate *gate = bpf_map_lookup_elem(&signpost_gate, &zero);
+    if (!gate || !gate->is_open)
+        return pass(PORT_FILTER_SHUT);
+    // A switch floods other stations' frames to us; the kernel knows what to do with them.
+    if (!is_same_mac(ethernet->h_dest, gate->mac) || (gate->has_addresses && !bpf_map_lookup_elem(&signpost_addr, &to)))
+        return pass(PORT_FILTER_NOT_OURS);
+    const __u32 queue = context->rx_queue_index;
+    if (!bpf_map_lookup_elem(&xsks_map, &queue))
+        return pass(PORT_FILTER_NO_QUEUE);
+    count(PORT_FILTER_TAKEN);
+    return (int)bpf_redirect_map(&xsks_map, queue, XDP_PASS);
 }
 
 char _license[] SEC("license") = "Apache-2.0";

@@ -13,11 +13,11 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/log.h"
 #include "dataplane/publish.h"
+#include "dataplane/socket_snapshot.h"
 #include "dataplane/stream_connection.h"
 
 enum {
@@ -72,29 +72,13 @@ static void close_connection(struct stream *s, struct stream_connection *c, enum
 
 // ---- answering ----
 
-static void take_snapshot(struct stream *s)
-{
-    const struct snapshot *now = publish_read();
-    s->context.zone_image = now ? now->zone_image : NULL;
-    s->context.order_image = now ? now->order_image : NULL;
-    if (!now)
-        return;
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME_COARSE, &wall);
-    const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
-    s->context.now_s = (uint32_t)wall.tv_sec;
-    s->context.is_stale = now->stale_after_s && wall_us > now->order_built_at_us + now->stale_after_s * 1000000u;
-    __atomic_store_n(&s->config.counters->zone_generation, now->zone_generation, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->config.counters->order_generation, now->order_generation, __ATOMIC_RELAXED);
-}
-
 // Answers what is there. 0, or a negative errno when the connection is to be closed with an error.
 static int answer_pending(struct stream *s, struct stream_connection *c)
 {
     // Each turn consumes at least one message of a buffer that holds a chunk, or sends.
     while (c->out_len == 0 && stream_connection_has_message(c)) {
         publish_online();
-        take_snapshot(s);
+        socket_snapshot_take(&s->context);
         const unsigned made = stream_connection_answer(c, &s->context, s->out);
         publish_offline();
         unlink_connection(s, c);

@@ -20,3 +20,11 @@ const char *counter_help(enum counter counter)
     };
     return (unsigned)counter < COUNTER_COUNT ? help[counter] : "unknown";
 }
+
+const char *counters_filter_name(enum counters_filter filter)
+{
+#define COUNTERS_NAME(name, help) #name,
+    static const char *const names[] = {COUNTERS_FILTER_LIST(COUNTERS_NAME)};
+#undef COUNTERS_NAME
+    return (unsigned)filter < COUNTERS_FILTER_COUNT ? names[filter] : "unknown";
+}

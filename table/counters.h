@@ -86,6 +86,22 @@ enum counter {
         COUNTER_COUNT
 };
 
+// Packets of cards that are shared with the kernel (AF_XDP), by what the XDP program did with them. In the order of
+// enum port_filter_count.
+#define COUNTERS_FILTER_LIST(X)                                                                                        \
+    X(taken, "queries for this node, taken from the kernel")                                                           \
+    X(other, "passed to the kernel: no unfragmented UDP to port 53")                                                   \
+    X(not_ours, "passed to the kernel: queries for other addresses or stations")                                       \
+    X(shut, "passed to the kernel: queries while the data plane started or stopped")                                   \
+    X(no_queue, "passed to the kernel: queries on a queue without a worker")
+
+enum counters_filter {
+#define COUNTERS_ENUM(name, help) COUNTERS_FILTER_##name,
+    COUNTERS_FILTER_LIST(COUNTERS_ENUM)
+#undef COUNTERS_ENUM
+        COUNTERS_FILTER_COUNT
+};
+
 // One writer. Aligned so that two blocks never share a cache line (nor an adjacent-line prefetch pair).
 struct counters_block {
     uint64_t zone_generation; // in use by this worker
@@ -111,6 +127,7 @@ struct counters_page {
     uint64_t ports_down;                   // without a link now
     uint64_t kernel_taken, kernel_refused; // packets that the kernel's interface took, or did not
     uint64_t kernel_given, kernel_lost;    // packets that it gave; of those dropped for want of a buffer or room
+    uint64_t filter[COUNTERS_FILTER_COUNT];
     uint64_t images_accepted, images_refused;
     uint64_t publications;
     uint64_t grace_period_last_ns, grace_period_max_ns;
@@ -133,6 +150,7 @@ static inline void counters_add(struct counters_block *block, enum counter count
 // "rx_packets" for COUNTER_rx_packets, and its help text.
 const char *counter_name(enum counter counter);
 const char *counter_help(enum counter counter);
+const char *counters_filter_name(enum counters_filter filter);
 
 #ifdef __cplusplus
 }

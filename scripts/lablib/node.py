@@ -20,16 +20,19 @@ class Refused(RuntimeError):
 class Node:
     """`settings` is the configuration's text without what this class adds: sockets and state folders."""
 
-    def __init__(self, host, name, site, port, addresses, settings):
+    def __init__(self, host, name, site, port, addresses, settings, standby=False):
+        self.has_standby = standby
         self.host, self.name, self.site, self.port, self.addresses = host, name, site, port, addresses
         self.folder = os.path.join(host.lab.directory, name)
         self.control_socket = f"{self.folder}/control.sock"
-        self.dataplane = self.control = None
+        self.dataplane = self.control = self.standby = None
         self.write_config(settings)
 
     def write_config(self, settings):
         addresses = ", ".join(f'"{address}"' for address in self.addresses)
         site = f'site = "{self.site}"; ' if self.site else ""
+        standby = (f'  standby_socket = "{self.folder}/standby.sock";\n  standby_state_dir = "{self.folder}/standby";\n'
+                   if self.has_standby else "")
         self.config = self.host.lab.write(f"{self.name}/signpost.conf", f"""
 node = {{ name = "{self.name}"; {site}}};
 dataplane = {{
@@ -37,12 +40,12 @@ dataplane = {{
   addresses = ( {addresses} );
   socket = "{self.folder}/dataplane.sock";
   state_dir = "{self.folder}/dataplane";
-}};
+{standby}}};
 control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/control"; metrics = "127.0.0.1:9153"; agent = "127.0.0.1:9100"; }};
 {settings}""")
 
-    def arguments(self):
-        done = subprocess.run([program("signpostctl"), "dataplane-args", self.config], capture_output=True, text=True,
+    def arguments(self, command="dataplane-args"):
+        done = subprocess.run([program("signpostctl"), command, self.config], capture_output=True, text=True,
                               check=False)
         if done.returncode != 0:
             raise Refused(done.returncode, done.stderr)
@@ -51,10 +54,16 @@ control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/contro
     def start_dataplane(self):
         self.dataplane = self.host.start(f"{self.name}-dataplane", [program("signpost-dataplane"), *self.arguments()])
 
+    def start_standby(self):
+        self.standby = self.host.start(f"{self.name}-standby",
+                                       [program("signpost-standby"), *self.arguments("standby-args")])
+
     def start_control(self):
         self.control = self.host.start(f"{self.name}-control", [program("signpost-control"), "--config", self.config])
 
     def start(self):
+        if self.has_standby:
+            self.start_standby()
         self.start_dataplane()
         self.start_control()
 

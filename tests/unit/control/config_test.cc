@@ -288,6 +288,11 @@ const Row rows[] = {
     {&Parts::rest, "dataplane = { addresses = ( \"192.0.2.1\", \"192.0.2.1\" ); };",
      "dataplane.addresses[1]: 192.0.2.1 stands in the list twice", "an address twice"},
     {&Parts::rest, "control = { agent = \"192.0.2.1\"; };", "control.agent: a port is needed", "no default port"},
+    {&Parts::rest,
+     "dataplane = { ports = \"af_packet:eth0\"; addresses = \"192.0.2.1\"; standby_socket = \"/run/s\"; };",
+     "would answer it a second time", "af_packet beside a standby"},
+    {&Parts::rest, "dataplane = { ports = \"af_xdp:eth0\"; standby_socket = \"/run/s\"; };",
+     "the standby answers on `addresses`, and there are none", "a standby without addresses"},
     {&Parts::rest, "control = { socket = \"/run/x\"; }; dataplane = { socket = \"/run/x\"; };",
      "is the data plane's socket as well", "two listeners, one path"},
     // heartbeats

@@ -169,4 +169,42 @@ TEST(Options, LimitTheNumberOfPorts)
     EXPECT_THAT(p.why, HasSubstr("at most 8"));
 }
 
+struct ParsedStandby {
+    std::vector<std::string> words;
+    std::vector<char *> argv;
+    options o{};
+    char why[512] = "";
+    int rc;
+
+    explicit ParsedStandby(std::vector<std::string> w) : words(std::move(w))
+    {
+        words.insert(words.begin(), "signpost-standby");
+        for (std::string &word : words)
+            argv.push_back(word.data());
+        rc = options_parse_standby(&o, static_cast<int>(argv.size()), argv.data(), why, sizeof why);
+    }
+};
+
+TEST(Options, OfTheStandbyNeedAnAddressAndHaveItsOwnPaths)
+{
+    ParsedStandby p({"--address", "192.0.2.1", "--address=2001:db8::1", "--tcp", "off"});
+    ASSERT_EQ(p.rc, 0) << p.why;
+    EXPECT_EQ(p.o.address_count, 2u);
+    EXPECT_FALSE(p.o.has_tcp);
+    EXPECT_STREQ(p.o.socket_path, "/run/signpost/standby.sock");
+    EXPECT_STREQ(p.o.state_dir, "/var/lib/signpost/standby");
+    ParsedStandby none({"--tcp", "on"});
+    EXPECT_EQ(none.rc, -EINVAL);
+    EXPECT_THAT(none.why, HasSubstr("--address 192.0.2.53"));
+}
+
+TEST(Options, OfTheStandbyKnowNothingOfPorts)
+{
+    for (const char *option : {"--port", "--cores", "--idle", "--huge", "--kernel-interface", "--"}) {
+        ParsedStandby p({"--address", "192.0.2.1", option, "af_xdp:eth0"});
+        EXPECT_EQ(p.rc, -EINVAL) << option;
+        EXPECT_THAT(p.why, HasSubstr("unknown option")) << option;
+    }
+}
+
 } // namespace
