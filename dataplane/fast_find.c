@@ -8,8 +8,8 @@
 
 enum { LINES = 2 }; // of the cache, that a node or a set of two addresses may touch
 
-// What a query has when nothing was found: a node without a name, a set that fits nowhere.
-static const struct zone_node no_node;
+// What a query has when nothing was found: a node that has no query's name, a set that fits nowhere.
+static const struct zone_node no_node = {.name_len = FAST_NAME_CAP + 1};
 static const struct rrset no_set = {.wire_len = UINT32_MAX / 2};
 
 // The first node with this tag, or no_node.

@@ -176,6 +176,8 @@ void fast_parse(struct fast_burst *b, struct packet_slot *slot, unsigned count)
         if (take_frame(b, &slot[i], q)) {
             at = &b->slot[(uint32_t)q->hash & b->slot_mask];
             __builtin_prefetch(at);
+        } else {
+            q->name_len = 0;
         }
         q->at = at;
     }
