@@ -200,8 +200,11 @@ static enum rate_limit_class rate_class(const struct response *r)
 static bool pass_rate_limit(struct response *r, const struct zone_settings *settings, uint64_t name_hash_value)
 {
     struct counters_block *counters = r->context->counters;
-    const enum rate_limit_verdict verdict = rate_limit_check(r->context->rate_limit, settings, r->client, rate_class(r),
-                                                             name_hash_value, r->context->now_ns);
+    const uint8_t decided = r->context->rate_decided;
+    const enum rate_limit_verdict verdict = decided
+                                                ? (enum rate_limit_verdict)(decided - 1)
+                                                : rate_limit_check(r->context->rate_limit, settings, r->client,
+                                                                   rate_class(r), name_hash_value, r->context->now_ns);
     if (verdict == RATE_LIMIT_PASS)
         return true;
     if (settings->flags & SETTING_RATE_LIMIT_DRY_RUN) {

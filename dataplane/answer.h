@@ -23,9 +23,11 @@ struct answer_context {
     struct counters_block *counters; // this thread's own
     struct rate_limit *rate_limit;   // this thread's own; null: none
     uint64_t now_ns;                 // CLOCK_MONOTONIC, once per burst
-    uint32_t now_s;                  // wall clock, for cookies (RFC 9018 section 4.3)
-    bool is_stale;                   // the order image is older than zone_settings.stale_after_s
-    uint16_t tcp_keepalive_ds;       // idle time-out offered over TCP in units of 100 ms (RFC 7828); 0: not offered
+    uint8_t
+        rate_decided; // 1 + enum rate_limit_verdict of the very next query when the short way has counted it; else 0
+    uint32_t now_s;   // wall clock, for cookies (RFC 9018 section 4.3)
+    bool is_stale;    // the order image is older than zone_settings.stale_after_s
+    uint16_t tcp_keepalive_ds; // idle time-out offered over TCP in units of 100 ms (RFC 7828); 0: not offered
 };
 
 struct answer_client {

@@ -41,8 +41,8 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
         return false;
     const struct zone_index *index = zone_image_index(context->zone_image);
     b->settings = (const struct zone_settings *)image_at(context->zone_image, index->settings_at);
-    if (b->settings->flags & SETTING_RATE_LIMIT)
-        return false;
+    b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
+    b->now_ns = context->now_ns;
     memset(b->mask, 0, sizeof b->mask);
     memset(b->expected, 0, sizeof b->expected);
     memset(b->reply_mac, 0, sizeof b->reply_mac);
@@ -95,8 +95,11 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     fast_find(&burst, count);
     fast_write(&burst, slot, count);
     count_answers(context->counters, &burst);
-    for (unsigned i = 0; i < burst.plain_count; i++)
+    for (unsigned i = 0; i < burst.plain_count; i++) {
+        context->rate_decided = burst.decided[i];
         handle_plain(context, port, &slot[burst.plain[i]]);
+    }
+    context->rate_decided = 0;
 }
 
 #else // no words of 16 octets: the plain way alone

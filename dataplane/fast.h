@@ -60,12 +60,15 @@ struct fast_burst {
     const struct order_service *service;
     uint64_t hash_seed, opt; // the OPT record of replies, without DO
     uint32_t slot_mask, probe_limit;
-    uint32_t size_sum;       // what the size in the OPT record adds to a sum, less what the query's has
-    uint32_t checksum_known; // the enum packet_checksum that needs no look
+    uint32_t size_sum;             // what the size in the OPT record adds to a sum, less what the query's has
+    uint32_t checksum_known;       // the enum packet_checksum that needs no look
+    struct rate_limit *rate_limit; // null: no limit
+    uint64_t now_ns;
     bool has_more_addresses; // more than the one in `expected`
     bool is_checksum_trusted;
     unsigned plain_count, answer_count, marks; // marks: their sum over the answers
     uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX];         // of those: answer_context.rate_decided
     struct fast_query query[PACKET_BURST_MAX];
 } __attribute__((aligned(64)));
 
@@ -75,7 +78,7 @@ static inline unsigned fast_end(unsigned name_len)
     return FAST_NAME_AT + name_len + 4;
 }
 
-// False when the whole burst has to take the plain way: no tables, an old table, a rate limit.
+// False when the whole burst has to take the plain way: no tables, or an old one.
 bool fast_begin(struct fast_burst *burst, const struct answer_context *context, const struct packet_port *port);
 
 // Fills the queries.

@@ -7,6 +7,7 @@
 extern "C" {
 #include "dataplane/checksum.h"
 #include "dataplane/packet.h"
+#include "dataplane/rate_limit.h"
 }
 
 using dns_text::Bytes;
@@ -20,6 +21,7 @@ class Fast : public AnswerFixture
     packet_port port{};
     std::mt19937_64 random{20260214};
     uint64_t answered = 0;
+    rate_limit *other_limit = nullptr; // the plain way's, as it would be if it had handled all frames
 
     Fast()
     {
@@ -154,8 +156,10 @@ class Fast : public AnswerFixture
             packet_handle(&context, &port, fast.data(), static_cast<unsigned>(f.size()), cap, checksum, &fast_len);
         counters_block after = *counters;
         *counters = before;
+        std::swap(context.rate_limit, other_limit);
         packet_verdict v2 = packet_handle_plain(&context, &port, plain.data(), static_cast<unsigned>(f.size()), cap,
                                                 checksum, &plain_len);
+        std::swap(context.rate_limit, other_limit);
         ASSERT_EQ(v1, v2);
         ASSERT_EQ(fast_len, plain_len);
         ASSERT_EQ(memcmp(fast.data(), plain.data(), fast_len), 0);
@@ -215,7 +219,42 @@ TEST_F(Fast, equals_the_plain_way_on_a_node_of_several_addresses)
     EXPECT_GT(answered, 50000u);
 }
 
-TEST_F(Fast, stale_tables_and_rate_limits_take_the_plain_way)
+struct RateRow {
+    uint32_t flags, slip;
+    const char *why;
+};
+
+class FastRate : public Fast, public testing::WithParamInterface<RateRow>
+{
+};
+
+TEST_P(FastRate, equals_the_plain_way_under_a_rate_limit)
+{
+    settings.flags |= GetParam().flags;
+    settings.rate_per_s = 20;
+    settings.rate_burst = 50;
+    settings.rate_slip = GetParam().slip;
+    publish();
+    context.rate_limit = rate_limit_new(12, 7, 1);
+    other_limit = rate_limit_new(12, 7, 1);
+    for (int i = 0; i < 100000 && !HasFatalFailure(); i++) {
+        context.now_ns += random() % 100000;
+        compare(frame(), PACKET_CHECKSUM_UNKNOWN);
+    }
+    const uint64_t limited = counters->value[COUNTER_drop_rate_limited] + counters->value[COUNTER_rate_slipped] +
+                             counters->value[COUNTER_rate_dry_run];
+    EXPECT_GT(limited, 1000u);
+    EXPECT_GT(answered, 1000u);
+    rate_limit_free(context.rate_limit);
+    rate_limit_free(other_limit);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, FastRate,
+                         testing::Values(RateRow{SETTING_RATE_LIMIT, 0, "all over the limit dropped"},
+                                         RateRow{SETTING_RATE_LIMIT, 2, "every second one slips"},
+                                         RateRow{SETTING_RATE_LIMIT | SETTING_RATE_LIMIT_DRY_RUN, 1, "only counted"}));
+
+TEST_F(Fast, stale_tables_take_the_plain_way)
 {
     context.is_stale = true;
     for (int i = 0; i < 20000 && !HasFatalFailure(); i++)
