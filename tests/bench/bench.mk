@@ -20,9 +20,28 @@ bench-failover: deps all ## from a fault to the changed answer, six faults, TRIA
 bench-probes: deps all ## what 10,000 probes a second cost
 	@scripts/bench-probes
 .PHONY: bench-probes
-bench-peers: deps all ## answers a second beside Knot and NSD over veth
+$(OBJ)/tests/bench/plain_answers: $(OBJ)/tests/bench/plain_answers.o $(call objs,$(SRC_dataplane) $(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
+$(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/dataplane/image_socket.o $(OBJ)/dataplane/log.o $(call objs,$(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@
+$(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call objs,$(SRC_dp_all) $(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
+BENCH_BINS := $(foreach t,bench_answer make_images plain_answers publish_images bench_workers,$(OBJ)/tests/bench/$(t))
+bench-peers: deps all $(BENCH_BINS) ## answers a second beside Knot, NSD and gdnsd over veth
 	@scripts/bench-peers
-.PHONY: bench-peers
-bench-scale: deps all $(OBJ)/tests/bench/bench_answer ## what a million names cost
+bench-link: deps all $(BENCH_BINS) ## answers a second over memif beside testpmd 5tswap
+	@scripts/bench-link
+bench-publish: deps all $(BENCH_BINS) ## answers and their latency while tables are published
+	@scripts/bench-publish
+bench-scale: deps all $(BENCH_BINS) ## a million names, ten thousand services, half a million prefixes, two workers, starting up
 	@scripts/bench-scale
-.PHONY: bench-scale
+bench: deps all $(BENCH_BINS) ## all of these within 30 minutes, and docs/performance.md from their figures
+	@scripts/install-deps lab
+	@scripts/bench
+bench-smoke: deps all $(BENCH_BINS) ## each of them for a few seconds, to see that it works
+	@scripts/bench --smoke
+.PHONY: bench-peers bench-link bench-publish bench-scale bench bench-smoke
+test-bins: $(BENCH_BINS)

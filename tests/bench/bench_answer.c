@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pure path, frame in to frame out, on prebuilt packets: no driver, no system call.
 //
-// usage: bench_answer CASE NAMES COUNT [zipf] [verified]
+// usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N]
 //   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_subnet, a_edns_v6, nxdomain, wildcard, refused, tc
 //   verified: the driver has checked the UDP checksums; without it the path does
 // Frames are handled in bursts of 32, as a worker does. Prints nanoseconds per answer (the time of copying the queries
@@ -53,7 +53,7 @@ static unsigned put_question(struct wire_writer *w, const struct bench *x, unsig
         snprintf(text, sizeof text, "many.example.com");
     else if (is_case(x, "a_edns_2addr") || is_case(x, "a_edns_subnet") || is_case(x, "a_edns_cookie") ||
              is_case(x, "a_edns_v6"))
-        snprintf(text, sizeof text, "www%u.example.com", number % 16);
+        snprintf(text, sizeof text, "www%u.example.com", number % x->world.services);
     else
         snprintf(text, sizeof text, "host%u.example.com", number % x->world.names);
     wire_put(w, name, (size_t)name_from_text(name, text));
@@ -77,7 +77,9 @@ static unsigned put_message(uint8_t *out, const struct bench *x, unsigned number
         wire_put_u16(&w, 12);
         wire_put(&w, "\0\12\0\10cookie!!", 12);
     } else if (is_case(x, "a_edns_subnet")) {
-        const uint8_t subnet[] = {0, 8, 0, 7, 0, 1, 24, 0, 10, (uint8_t)(number >> 8), (uint8_t)number};
+        const unsigned place = (unsigned)((uint64_t)number * 2654435761u % x->world.regions);
+        const uint8_t subnet[] = {
+            0, 8, 0, 7, 0, 1, 24, 0, (uint8_t)(1 + (place >> 16)), (uint8_t)(place >> 8), (uint8_t)place};
         wire_put_u16(&w, sizeof subnet);
         wire_put(&w, subnet, sizeof subnet);
     } else {
@@ -157,6 +159,16 @@ static double run(struct bench *x, unsigned count, struct answer_context *contex
     return now_ns() - start;
 }
 
+// The number behind "word=", or `otherwise`.
+static unsigned number_of(int argc, char **argv, const char *word, unsigned otherwise)
+{
+    const size_t len = strlen(word);
+    for (int i = 4; i < argc; i++)
+        if (strncmp(argv[i], word, len) == 0 && argv[i][len] == '=')
+            return (unsigned)atoi(argv[i] + len + 1);
+    return otherwise;
+}
+
 static bool has_word(int argc, char **argv, const char *word)
 {
     for (int i = 4; i < argc; i++)
@@ -169,7 +181,9 @@ int main(int argc, char **argv)
 {
     if (argc < 4)
         return fprintf(stderr, "usage: bench_answer CASE NAMES COUNT [zipf]\n"), 2;
-    struct bench x = {.name = argv[1], .world = {.names = (unsigned)atoi(argv[2]), .services = 16}};
+    struct bench x = {.name = argv[1], .world = {.names = (unsigned)atoi(argv[2])}};
+    x.world.services = number_of(argc, argv, "services", 16);
+    x.world.regions = number_of(argc, argv, "regions", 65536);
     memcpy(x.world.address, bench_v4, 4);
     x.world.service_flags = is_case(&x, "a_edns_subnet") ? ORDER_BY_REGION : 0;
     const unsigned count = ((unsigned)atoi(argv[3]) + PACKET_BURST_MAX - 1) / PACKET_BURST_MAX * PACKET_BURST_MAX;

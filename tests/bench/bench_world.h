@@ -13,8 +13,11 @@ static const uint8_t bench_v4[4] = {192, 0, 2, 53}, bench_v6[16] = {0x20, 1, 0xd
 
 struct bench_world {
     unsigned names, services;
+    unsigned regions;       // prefixes of the region map: /24 from 1.0.0.0 on; 0: none
     uint32_t service_flags; // ORDER_BY_REGION or 0
     uint8_t address[4];     // of the node
+    uint64_t generation;    // of the order image; 0: 1
+    bool is_stamped;        // the services' addresses are 10 and 11, followed by the generation's low 24 bits
     void *zone_image, *order_image;
     size_t zone_len, order_len;
 };
@@ -26,12 +29,13 @@ static inline void bench_add(struct zone_builder *b, const char *owner, uint16_t
         exit(1);
 }
 
-static inline void bench_set_regions(struct zone_builder *b)
+static inline void bench_set_regions(struct zone_builder *b, unsigned count)
 {
-    struct region_prefix *prefix = calloc(65536, sizeof *prefix);
-    for (unsigned i = 0; i < 65536; i++)
-        prefix[i] = (struct region_prefix){{10, (uint8_t)(i >> 8), (uint8_t)i}, 0, 24, (uint16_t)(1 + i % 7)};
-    zone_builder_set_regions(b, prefix, 65536);
+    struct region_prefix *prefix = calloc(count, sizeof *prefix);
+    for (unsigned i = 0; i < count; i++)
+        prefix[i] = (struct region_prefix){
+            {(uint8_t)(1 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i}, 0, 24, (uint16_t)(1 + i % 7)};
+    zone_builder_set_regions(b, prefix, count);
     free(prefix);
 }
 
@@ -54,7 +58,8 @@ static inline void bench_build_zone(struct bench_world *x)
     uint8_t name[NAME_MAX_LEN];
     char text[64];
     bench_set_settings(b, x);
-    bench_set_regions(b);
+    if (x->regions)
+        bench_set_regions(b, x->regions);
     name_from_text(name, "example.com");
     zone_builder_add_zone(b, name);
     bench_add(b, "example.com", 6, soa, sizeof soa);
@@ -79,14 +84,19 @@ static inline void bench_build_zone(struct bench_world *x)
 static inline void bench_build_order(struct bench_world *x)
 {
     static const uint8_t second_v4[4] = {198, 51, 100, 10}, second_v6[16] = {0x20, 1, 0xd, 0xb8, 2, [15] = 0x10};
-    const struct order_record four[] = {{bench_v4, 4}, {second_v4, 4}}, six[] = {{bench_v6, 16}, {second_v6, 16}};
+    const uint64_t g = x->generation ? x->generation : 1;
+    const uint8_t stamp[2][4] = {{10, (uint8_t)(g >> 16), (uint8_t)(g >> 8), (uint8_t)g},
+                                 {11, (uint8_t)(g >> 16), (uint8_t)(g >> 8), (uint8_t)g}};
+    const struct order_record four[] = {{x->is_stamped ? stamp[0] : bench_v4, 4},
+                                        {x->is_stamped ? stamp[1] : second_v4, 4}},
+                              six[] = {{bench_v6, 16}, {second_v6, 16}};
     const struct order_rrset sets[] = {{1, 30, four, 2}, {28, 30, six, 2}};
     const struct order_answer_input answer = {ORDER_ANSWER, 0, 0, 2, sets, 2};
     const uint32_t classes[8] = {0};
     struct order_service_input *service = calloc(x->services, sizeof *service);
     for (unsigned i = 0; i < x->services; i++)
         service[i] = (struct order_service_input){x->service_flags, 1, 1u << 1 | 1u << 28, &answer, 1, classes};
-    if (order_image_build(service, x->services, 8, 1, 1, 1, &x->order_image, &x->order_len) < 0)
+    if (order_image_build(service, x->services, 8, g, 1, 1, &x->order_image, &x->order_len) < 0)
         exit(1);
     free(service);
 }

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A memif link between two processes, one core each: testpmd replays a capture, and something answers or turns it round."""
+import os
+import re
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from .lab import BUILD, program
+from .process import Process, wait_until
+
+ADDRESS = "192.0.2.53"
+GENERATOR_CORE, SERVER_CORE = 0, 1
+MEMIF = "rsize=11,bsize=2048,socket-abstract=no,id=0"
+PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+
+
+def missing_tools():
+    """Why the link cannot be made here, or nothing."""
+    if os.cpu_count() < 2:
+        return "needs two cores"
+    return "" if shutil.which("dpdk-testpmd") else "dpdk-testpmd is not installed"
+
+
+def add16(data):
+    """Sum of the 16-bit words, folded."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data[:len(data) & ~1])) + (data[-1] << 8 if len(data) & 1 else 0)
+    while total >> 16:
+        total = (total >> 16) + (total & 0xFFFF)
+    return total
+
+
+def wire_name(text):
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".")) + b"\0"
+
+
+def query(number, name, kind=1, edns=True):
+    """A message as resolvers send it: mixed case, EDNS with 1232 octets and DO every other time."""
+    bits = number * 2654435761 >> 7
+    mixed = "".join(c.upper() if bits >> (i % 23) & 1 else c for i, c in enumerate(name))
+    message = struct.pack(">HHHHHH", number & 0xFFFF, 0, 1, 0, 0, edns) + wire_name(mixed) + struct.pack(">HH", kind, 1)
+    return message + (b"\0" + struct.pack(">HHIH", 41, 1232, 0x8000 * (number & 1), 0) if edns else b"")
+
+
+def frame(message, mac, number):
+    """From one of many addresses and ports to the node."""
+    source = bytes([198, 18 + (number >> 8 & 1), number & 0xFF, 1 + number % 250])
+    addresses = source + bytes(map(int, ADDRESS.split(".")))
+    udp = struct.pack(">HHHH", 2000 + number % 60000, 53, len(message) + 8, 0) + message
+    checksum = 0xFFFF - add16(addresses + struct.pack(">HH", 17, len(udp)) + udp) or 0xFFFF
+    udp = udp[:6] + struct.pack(">H", checksum) + udp[8:]
+    head = struct.pack(">BBHHHBBH", 0x45, 0, len(udp) + 20, number & 0xFFFF, 0, 64, 17, 0)
+    head = head[:10] + struct.pack(">H", 0xFFFF - add16(head + addresses)) + addresses
+    return mac + bytes([2, 0, 0, 0, 0, 2]) + b"\x08\0" + head + udp
+
+
+def write_pcap(path, frames):
+    with open(path, "wb") as file:
+        file.write(PCAP_HEADER)
+        for data in frames:
+            file.write(struct.pack("<IIII", 0, 0, len(data), len(data)) + data)
+
+
+def read_pcap(path, octets=1 << 24):
+    """The whole frames among the first octets of the file."""
+    with open(path, "rb") as file:
+        data = file.read(octets)
+    frames, at = [], len(PCAP_HEADER)
+    while at + 16 <= len(data):
+        length = struct.unpack_from("<I", data, at + 8)[0]
+        if at + 16 + length > len(data):
+            break
+        frames.append(data[at + 16:at + 16 + length])
+        at += 16 + length
+    return frames
+
+
+class Link:
+    """Use as a context manager: everything that was started ends with it."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="signpost-link-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.processes = []
+        self.count = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind not in (None, SystemExit, KeyboardInterrupt):
+            for process in self.processes:
+                print(f"--- {process.name}", *process.log().splitlines()[-40:], sep="\n", file=sys.stderr, flush=True)
+        for process in reversed(self.processes):
+            process.stop(5)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def start(self, name, command):
+        self.count += 1
+        process = Process(name, command, self.path(f"{name}{self.count}.log"))
+        self.processes.append(process)
+        return process
+
+    def stop(self, process, number=signal.SIGTERM):
+        process.signal(number)
+        process.stop(10)
+        self.processes.remove(process)
+
+    def testpmd(self, name, core, devices, *options):
+        """testpmd on one core; its main thread shares the core, it has nothing to do."""
+        command = ["dpdk-testpmd", f"--lcores=0@{core},1@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
+                   "--iova-mode=va", "-m", "256", f"--file-prefix=link{os.getpid()}{name}"]
+        for device in devices:
+            command.append(f"--vdev={device}")
+        return self.start(name, [*command, "--", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt",
+                                  "--total-num-mbufs=49152", *options])
+
+    def make_images(self, folder, names, services):
+        os.makedirs(self.path(folder), exist_ok=True)
+        subprocess.run([os.path.join(BUILD, "release/tests/bench/make_images"), self.path(folder), str(names),
+                        str(services), ADDRESS], check=True)
+
+    def dataplane(self, folder, *options):
+        """Our data plane, answering from the images in `folder`. The process and its port's hardware address."""
+        socket = self.path("memif.sock")
+        process = self.start("dataplane", [program("signpost-dataplane"), "--port", f"memif:server:{socket}", "--cores",
+                                           str(SERVER_CORE), "--state-dir", self.path(folder), "--socket",
+                                           self.path("dataplane.sock"), "--idle", "busy", "--tcp", "off", *options])
+        wait_until(lambda: "ready:" in process.log() or not process.is_running(), 30, "the data plane is ready")
+        found = re.search(r"queues, ([0-9a-f:]{17}),", process.log())
+        if not found:
+            raise RuntimeError(process.log())
+        return process, bytes.fromhex(found.group(1).replace(":", ""))
+
+    def reflector(self):
+        """testpmd that swaps addresses and ports and sends back."""
+        if os.path.exists(self.path("memif.sock")):  # of a server that has ended
+            os.remove(self.path("memif.sock"))
+        process = self.testpmd("reflector", SERVER_CORE, [f"net_memif0,role=server,socket={self.path('memif.sock')},{MEMIF}"],
+                               "--forward-mode=5tswap")
+        wait_until(lambda: os.path.exists(self.path("memif.sock")), 30, "the reflector is ready")
+        time.sleep(0.5)
+        return process
+
+    def generator(self, capture, answers=None):
+        """Replays the capture without end; the answers are kept in a file or thrown away."""
+        pcap = f"net_pcap0,rx_pcap={capture},infinite_rx=1" + (f",tx_pcap={answers}" if answers else "")
+        memif = f"net_memif0,role=client,socket={self.path('memif.sock')},{MEMIF}"
+        return self.testpmd("generator", GENERATOR_CORE, [pcap, memif], "--forward-mode=io", "--rxd=512", "--txd=512")
+
+    def rate(self, capture, seconds):
+        """Frames a second that came back over the link: the median of the seconds."""
+        process = self.generator(capture)
+        try:
+            wait_until(lambda: len(rates_of(process.log())) >= seconds + 2 or not process.is_running(), seconds + 30,
+                       "the generator has counted")
+        finally:
+            self.stop(process, signal.SIGINT)
+        rates = rates_of(process.log())[1:seconds + 1]
+        if not rates:
+            raise RuntimeError(process.log())
+        return statistics.median(rates)
+
+
+def rates_of(log):
+    """Received packets a second on the memif port (number 1), one for each period with traffic."""
+    return [int(rate) for rate in re.findall(r"NIC statistics for port 1 .*?Rx-pps:\s+(\d+)", log, re.S) if int(rate) > 0]

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workers as in the program, on a port that feeds itself: net_null makes empty frames, a callback fills them with
+// queries, and what is sent is thrown away. Nothing but the workers can be the limit.
+//
+// usage: bench_workers WORKERS SECONDS NAMES     (one or two workers, on CPUs 0 and 1)
+// Prints answers a second, by the clock and by the workers' processor time (which other programs on the machine do not
+// disturb), and the workers' mean cycles per answer.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/checksum.h"
+#include "dataplane/publish.h"
+#include "dataplane/worker_dpdk.h"
+#include "table/wire.h"
+#include "tests/bench/bench_world.h"
+
+enum { WORKERS_MAX = 2, QUERIES = 4096, FRAME_CAP = 128, SERVICES = 1024 };
+
+struct query_frame {
+    uint8_t bytes[FRAME_CAP];
+    uint16_t len;
+};
+
+struct feed {
+    struct query_frame *frame;
+    unsigned next;
+} __attribute__((aligned(128)));
+
+struct runner {
+    struct worker worker;
+    double cpu_s;
+} __attribute__((aligned(128)));
+
+static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned number)
+{
+    char text[64];
+    uint8_t name[NAME_MAX_LEN], *ip = f->bytes + 14, *udp = ip + 20;
+    struct wire_writer w = wire_writer_init(udp + 8, FRAME_CAP - 42);
+    snprintf(text, sizeof text, "www%u.example.com", number % SERVICES);
+    wire_put_u16(&w, (uint16_t)number);
+    wire_put(&w, "\1\0\0\1\0\0\0\0\0\1", 10);
+    wire_put(&w, name, (size_t)name_from_text(name, text));
+    wire_put(&w, "\0\1\0\1\0\0\51\4\320\0\0\0\0\0\0", 15);
+    const unsigned len = (unsigned)w.at + 8;
+    memcpy(f->bytes, mac, 6);
+    memcpy(f->bytes + 6, "\2\0\0\0\0\2\x08\0", 8);
+    const uint8_t head[12] = {0x45, 0, (uint8_t)((len + 20) >> 8), (uint8_t)(len + 20), 0, 1, 0, 0, 64, 17, 0, 0};
+    memcpy(ip, head, 12);
+    memcpy(ip + 12, (const uint8_t[4]){198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)}, 4);
+    memcpy(ip + 16, bench_v4, 4);
+    uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, ip, 20));
+    memcpy(ip + 10, &sum, 2);
+    const uint8_t ports[8] = {0x40, (uint8_t)number, 0, 53, (uint8_t)(len >> 8), (uint8_t)len, 0, 0};
+    memcpy(udp, ports, 8);
+    sum = (uint16_t)~checksum_fold(checksum_add(checksum_pseudo(ip + 12, false, len, 17), udp, len));
+    memcpy(udp + 6, &sum, 2);
+    f->len = (uint16_t)(14 + 20 + len);
+}
+
+static uint16_t fill(uint16_t port, uint16_t queue, struct rte_mbuf **m, uint16_t count, uint16_t cap, void *user)
+{
+    struct feed *feed = user;
+    (void)port, (void)queue, (void)cap;
+    for (uint16_t i = 0; i < count; i++) {
+        const struct query_frame *f = &feed->frame[feed->next++ % QUERIES];
+        memcpy(rte_pktmbuf_mtod(m[i], uint8_t *), f->bytes, FRAME_CAP);
+        m[i]->data_len = f->len;
+        m[i]->pkt_len = f->len;
+    }
+    return count;
+}
+
+static int run(void *argument)
+{
+    struct runner *r = argument;
+    struct timespec start, end;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    worker_run(&r->worker);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    r->cpu_s = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    return 0;
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "bench_workers: %s\n", what);
+    exit(1);
+}
+
+static struct image_map *map_of(const void *image, size_t len, enum image_kind kind)
+{
+    char path[] = "/tmp/bench_workers.XXXXXX", why[IMAGE_TEXT_CAP];
+    struct image_map *map = NULL;
+    const int fd = mkstemp(path);
+    if (fd < 0 || write(fd, image, len) != (ssize_t)len || image_map_from_file(path, kind, &map, why) < 0)
+        fail("cannot map an image");
+    close(fd);
+    unlink(path);
+    return map;
+}
+
+static void done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns)
+{
+    (void)user, (void)zone, (void)order, (void)grace_ns;
+}
+
+static void publish_world(unsigned names)
+{
+    struct bench_world world = {.names = names, .services = SERVICES};
+    memcpy(world.address, bench_v4, 4);
+    bench_build_zone(&world);
+    bench_build_order(&world);
+    publish_init(done, NULL);
+    publish_swap(snapshot_new(map_of(world.zone_image, world.zone_len, IMAGE_ZONE),
+                              map_of(world.order_image, world.order_len, IMAGE_ORDER)));
+}
+
+static void open_port(struct port *port, struct feed *feed)
+{
+    char why[PORT_WHY_CAP];
+    if (port_adopt(port, 0, WORKERS_MAX, why) < 0 || port_start(port, why) < 0)
+        fail(why);
+    for (uint16_t q = 0; q < WORKERS_MAX; q++) {
+        feed[q].frame = calloc(QUERIES, sizeof *feed[q].frame);
+        for (unsigned i = 0; i < QUERIES; i++)
+            put_query(&feed[q].frame[i], port->packet.mac, i);
+        if (!rte_eth_add_rx_callback(port->id, q, fill, &feed[q]))
+            fail("no receive callback");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct feed feed[WORKERS_MAX];
+    static struct runner runner[WORKERS_MAX];
+    static struct port port;
+    static bool stop;
+    const char *eal[] = {"bench_workers",
+                         "--no-huge",
+                         "--no-pci",
+                         "--no-shconf",
+                         "--no-telemetry",
+                         "--iova-mode=va",
+                         "-m",
+                         "128",
+                         "--lcores=0@(0,1),1@0,2@1",
+                         "--log-level=*:error",
+                         "--vdev=net_null0,size=64"};
+    const unsigned workers = argc == 4 ? (unsigned)atoi(argv[1]) : 0;
+    if (workers < 1 || workers > WORKERS_MAX)
+        return fprintf(stderr, "usage: bench_workers 1|2 SECONDS NAMES\n"), 2;
+    if (rte_eal_init(sizeof eal / sizeof *eal, (char **)(uintptr_t)eal) < 0)
+        fail("EAL");
+    publish_world((unsigned)atoi(argv[3]));
+    open_port(&port, feed);
+    struct counters_block *counters = aligned_alloc(128, WORKERS_MAX * sizeof *counters);
+    memset(counters, 0, WORKERS_MAX * sizeof *counters);
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (unsigned i = 0; i < workers; i++) {
+        worker_init(&runner[i].worker, i, &port, 1, IDLE_BUSY, &counters[i], NULL, &stop);
+        rte_eal_remote_launch(run, &runner[i], i + 1);
+    }
+    sleep((unsigned)atoi(argv[2]));
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+    rte_eal_mp_wait_lcore();
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    const double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    double answers = 0, by_cpu = 0, cycles = 0;
+    for (unsigned i = 0; i < workers; i++) {
+        const double n = (double)counters[i].value[COUNTER_answers_noerror];
+        answers += n;
+        by_cpu += n / runner[i].cpu_s;
+        cycles += (double)counters[i].value[COUNTER_busy_cycles];
+    }
+    printf("%.0f %.0f %.1f\n", answers / seconds, by_cpu, cycles / answers);
+    return 0;
+}
