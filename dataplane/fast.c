@@ -93,11 +93,14 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     }
     fast_parse(&burst, slot, count);
     fast_find(&burst, count);
+    if (burst.rate_limit)
+        fast_limit(&burst, slot, count);
     fast_write(&burst, slot, count);
     count_answers(context->counters, &burst);
     for (unsigned i = 0; i < burst.plain_count; i++) {
-        context->rate_decided = burst.decided[i];
-        handle_plain(context, port, &slot[burst.plain[i]]);
+        const unsigned number = burst.plain[i];
+        context->rate_decided = burst.rate_limit ? burst.decided[number] : 0;
+        handle_plain(context, port, &slot[number]);
     }
     context->rate_decided = 0;
 }

@@ -7,6 +7,7 @@
 //   fast_begin   what is the same for the whole burst
 //   fast_parse   frame and message: are they of the common kind? fold and hash the name, ask for its slot
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
+//   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
 //
 // Nothing is written into a frame before its answer is certain, so that giving one up costs nothing but its own
@@ -35,6 +36,7 @@ enum {
     FAST_NAME_AT = FAST_MESSAGE_AT + 12,
     FAST_NAME_CAP = 64,               // names of up to 64 octets; longer ones are rare and take the plain way
     FAST_ANSWER_MAX = ANSWER_UDP_MIN, // octets of message: every client takes as many
+    FAST_NO_SET = INT32_MAX,          // octets of a set that fits nowhere
     FAST_ROOM = FAST_MESSAGE_AT + FAST_ANSWER_MAX + IMAGE_TAIL // a frame's buffer; all reads and writes stay inside
 };
 
@@ -43,10 +45,11 @@ struct fast_query {
     uint8_t name[FAST_NAME_CAP]; // folded, zero-filled to a whole block of 16
     const void *at;              // struct zone_slot, then struct zone_node, then struct rrset; never null
     uint64_t hash;
-    uint32_t sum; // over pseudo header and datagram of the query but for the checksum, modulo 65,535
+    uint32_t sum;     // over pseudo header and datagram of the query but for the checksum, modulo 65,535
+    uint32_t udp_len; // of the query
     uint32_t name_len;
-    uint32_t is_ipv6; // the type asked for is AAAA
-    uint32_t marks;   // FAST_EDNS, FAST_SERVICE
+    uint32_t type;  // A or AAAA
+    uint32_t marks; // FAST_EDNS, FAST_SERVICE
 } __attribute__((aligned(16)));
 
 enum { FAST_EDNS = 1, FAST_SERVICE = 0x100 }; // a burst's marks can be added up
@@ -68,7 +71,7 @@ struct fast_burst {
     bool is_checksum_trusted;
     unsigned plain_count, answer_count, marks; // marks: their sum over the answers
     uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX];         // of those: answer_context.rate_decided
+    uint8_t decided[PACKET_BURST_MAX];         // by frame, under a rate limit: answer_context.rate_decided
     struct fast_query query[PACKET_BURST_MAX];
 } __attribute__((aligned(64)));
 
@@ -76,6 +79,13 @@ struct fast_burst {
 static inline unsigned fast_end(unsigned name_len)
 {
     return FAST_NAME_AT + name_len + 4;
+}
+
+// Whether the answer is short enough for every client. The plain way keeps 6 octets back for an extended error: near
+// the limit it decides.
+static inline bool fast_fits(const struct fast_query *q, const struct rrset *set)
+{
+    return fast_end(q->name_len) + set->wire_len <= FAST_MESSAGE_AT + FAST_ANSWER_MAX - FAST_OPT_LEN - 6;
 }
 
 // False when the whole burst has to take the plain way: no tables, or an old one.
@@ -86,6 +96,9 @@ void fast_parse(struct fast_burst *burst, struct packet_slot *slot, unsigned cou
 
 // Leaves in each query's `at` the set to append; one that fits nowhere if there is none.
 void fast_find(struct fast_burst *burst, unsigned count);
+
+// Takes what is over burst->rate_limit, which is not null, out of the short way.
+void fast_limit(struct fast_burst *burst, const struct packet_slot *slot, unsigned count);
 
 // Writes the answers; sets verdict and reply_len of their slots, the counts and `plain`.
 void fast_write(struct fast_burst *burst, struct packet_slot *slot, unsigned count);

@@ -5,24 +5,36 @@
 #include "dataplane/fast.h"
 
 #include "dataplane/bytes.h"
+#include "dataplane/query.h"
 
 enum { LINES = 2 }; // of the cache, that a node or a set of two addresses may touch
 
 // What a query has when nothing was found: a node that has no query's name, a set that fits nowhere.
 static const struct zone_node no_node = {.name_len = FAST_NAME_CAP + 1};
-static const struct rrset no_set = {.wire_len = UINT32_MAX / 2};
+static const struct rrset no_set = {.wire_len = FAST_NO_SET};
+
+// From the second slot on. Not inlined: most names stand in the first.
+static __attribute__((noinline)) const struct zone_node *find_further(const struct fast_burst *b,
+                                                                      const struct fast_query *q)
+{
+    for (uint32_t i = 1; i <= b->probe_limit; i++) {
+        const struct zone_slot *slot = &b->slot[((uint32_t)q->hash + i) & b->slot_mask];
+        if (slot->node_at == 0)
+            break;
+        if (slot->tag == q->hash >> 32)
+            return (const struct zone_node *)image_at(b->zone_image, slot->node_at);
+    }
+    return &no_node;
+}
 
 // The first node with this tag, or no_node.
 static inline const struct zone_node *find_node(const struct fast_burst *b, const struct fast_query *q)
 {
-    const struct zone_slot *const slots = b->slot;
     const struct zone_slot *slot = (const struct zone_slot *)q->at;
-    const uint32_t tag = (uint32_t)(q->hash >> 32);
-    for (uint32_t i = 1; slot->tag != tag || slot->node_at == 0; i++) {
-        if (slot->node_at == 0 || i > b->probe_limit)
-            return &no_node;
-        slot = &slots[((uint32_t)q->hash + i) & b->slot_mask];
-    }
+    if (slot->node_at == 0)
+        return &no_node;
+    if (slot->tag != load32((const uint8_t *)&q->hash + 4))
+        return find_further(b, q);
     return (const struct zone_node *)image_at(b->zone_image, slot->node_at);
 }
 
@@ -46,14 +58,13 @@ static inline const struct rrset *find_set(const struct fast_burst *b, struct fa
         return &no_set;
     if (__builtin_expect(node->flags & NODE_SERVICE, 1)) {
         q->marks |= FAST_SERVICE;
-        const uint32_t at = b->service[node->service].plain_at[q->is_ipv6];
+        const uint32_t at = b->service[node->service].plain_at[q->type != DNS_A];
         return at ? (const struct rrset *)image_at(b->order_image, at) : &no_set;
     }
-    const unsigned type = q->is_ipv6 ? 28 : 1;
     const struct rrset_ref *ref = zone_node_refs(node);
-    for (unsigned i = 0; i < node->rrset_count && ref[i].type <= type; i++) // sorted: at most 28 rounds
-        if (ref[i].type == type)
-            return (const struct rrset *)image_at(b->zone_image, ref[i].rrset_at);
+    for (unsigned i = node->rrset_count; i > 0; i--, ref++)
+        if (ref->type >= q->type) // sorted: at most 28 rounds
+            return ref->type == q->type ? (const struct rrset *)image_at(b->zone_image, ref->rrset_at) : &no_set;
     return &no_set;
 }
 

@@ -79,8 +79,8 @@ static bool is_our_ipv4(const struct zone_settings *s, uint32_t address)
 // Sources that packet.c refuses, and ports below 256, among which are more of them.
 static inline bool is_good_source(const uint8_t *frame)
 {
-    const unsigned first = frame[FAST_IP_AT + 12];
-    return first - 1 < 223 && first != 127 && load32(frame + FAST_IP_AT + 12) != load32(frame + FAST_IP_AT + 16) &&
+    static const bool is_bad[256] = {[0] = true, [127] = true, [224 ... 255] = true}; // by the address' first octet
+    return !is_bad[frame[FAST_IP_AT + 12]] && load32(frame + FAST_IP_AT + 12) != load32(frame + FAST_IP_AT + 16) &&
            frame[FAST_UDP_AT] != 0;
 }
 
@@ -144,9 +144,9 @@ static inline bool take_frame(const struct fast_burst *b, const struct packet_sl
     const unsigned name_len = take_name(q, frame + FAST_NAME_AT, b->hash_seed);
     const uint8_t *behind = frame + FAST_NAME_AT + name_len;
     const uint32_t type_class = load32(behind);
-    q->is_ipv6 = 0;
+    q->type = DNS_A;
     if (type_class == TYPE_CLASS_AAAA)
-        q->is_ipv6 = 1;
+        q->type = DNS_AAAA;
     else if (type_class != TYPE_CLASS_A)
         return false;
     unsigned end = fast_end(name_len) - FAST_UDP_AT;
@@ -160,6 +160,7 @@ static inline bool take_frame(const struct fast_burst *b, const struct packet_sl
     if (end + FAST_UDP_AT > slot->len || load16(frame + FAST_UDP_AT + 4) != swap16(end) ||
         load16(frame + FAST_IP_AT + 2) != swap16(end + FAST_IPV4_LEN))
         return false;
+    q->udp_len = end;
     // The sum over all is zero, so this is the sum without the field.
     q->sum = 0xffff - load16(frame + FAST_UDP_AT + 6);
     if (slot->checksum != b->checksum_known)

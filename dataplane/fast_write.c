@@ -5,15 +5,14 @@
 
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
-#include "dataplane/rate_limit.h"
 
 // Appends the records, moves the OPT record behind them and sets the header. The message grows by the records only: an
 // OPT record leaves with the length with which it came. Returns the sum over the datagram without the checksum field.
 static inline uint32_t write_message(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set,
-                                     uint8_t *frame, unsigned end)
+                                     uint8_t *frame)
 {
     const uint8_t *wire = rrset_wire(set);
-    const unsigned wire_len = set->wire_len;
+    const unsigned wire_len = set->wire_len, end = fast_end(q->name_len);
     const unsigned parity = end % 2 * 8; // octets from an odd offset on count 256 times, modulo 65,535
     uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
     uint8_t *out = frame + end;
@@ -61,37 +60,19 @@ static inline void write_headers(const struct fast_burst *b, uint8_t *frame, uns
     store_block(ip + 12, third);
 }
 
-// Counts the answer to this client. What is over the limit is left to the plain way, which need not count it again.
-static enum rate_limit_verdict check_rate(const struct fast_burst *b, const struct fast_query *q, const uint8_t *frame)
-{
-    struct answer_client client = {.is_ipv6 = false};
-    memcpy(client.address, frame + FAST_IP_AT + 12, 4);
-    return rate_limit_check(b->rate_limit, b->settings, &client, RATE_LIMIT_ANSWER, q->hash >> 32, b->now_ns);
-}
-
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
     unsigned marks = 0, left = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct fast_query *q = &b->query[i];
         const struct rrset *set = (const struct rrset *)q->at;
-        // The plain way keeps 6 octets back for an extended error: near the limit it decides.
-        const unsigned end = fast_end(q->name_len);
-        if (end + set->wire_len > FAST_MESSAGE_AT + FAST_ANSWER_MAX - FAST_OPT_LEN - 6) {
-            b->decided[left] = 0;
+        if (!fast_fits(q, set)) {
             b->plain[left++] = (uint16_t)i;
             continue;
         }
         uint8_t *frame = slot[i].frame;
-        const enum rate_limit_verdict rate = b->rate_limit ? check_rate(b, q, frame) : RATE_LIMIT_PASS;
-        if (rate != RATE_LIMIT_PASS) {
-            b->decided[left] = (uint8_t)(1 + rate);
-            b->plain[left++] = (uint16_t)i;
-            continue;
-        }
-        const unsigned opt_len = q->marks & FAST_EDNS ? FAST_OPT_LEN : 0;
-        const unsigned udp_len = end + set->wire_len + opt_len - FAST_UDP_AT;
-        write_headers(b, frame, udp_len, write_message(b, q, set, frame, end));
+        const unsigned udp_len = q->udp_len + set->wire_len;
+        write_headers(b, frame, udp_len, write_message(b, q, set, frame));
         slot[i].verdict = PACKET_SEND;
         slot[i].reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
         marks += q->marks;
