@@ -151,6 +151,9 @@ $(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(filter-out tests/sim/dbsync_%
 $(OBJ)/tests/all_sim_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/dbsync_*.cc tests/support/dbsync_*.cc)) $(call objs,$(SRC_dbsync))
 $(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
 $(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
+# Needs two PostgreSQL clusters: tests/lab and tests/system start them and run it.
+$(OBJ)/tests/dbsync_pg: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/pg/*_test.cc)) $(call objs,$(SRC_dbsync))
+LIBS_dbsync_pg := $(LIBS_dbsync)
 LIBS_unit_table := $(LIBS_table)
 LIBS_unit_dataplane := $(LIBS_pure_dp) $(call pkg_libs,jansson)
 LIBS_all_race := $(LIBS_pure_dp)
@@ -160,7 +163,7 @@ LIBS_unit_control := $(LIBS_control)
 LIBS_all_sim := $(LIBS_control)
 LIBS_all_sim_dbsync := $(LIBS_dbsync)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
+$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync dbsync_pg all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)
