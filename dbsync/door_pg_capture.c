@@ -151,7 +151,7 @@ static void differs(struct buffer *sql, const struct table *t, const struct pg_t
     if (p->column[c].is_plain)
         pg_sql(sql, "OLD.%s IS DISTINCT FROM NEW.%s", n, n);
     else
-        pg_sql(sql, "ROW(OLD.%s) OPERATOR(pg_catalog.*<>) ROW(NEW.%s)", n, n);
+        pg_sql(sql, "record_image_ne(ROW(OLD.%s), ROW(NEW.%s))", n, n);
     buffer_fini(&name);
 }
 
