@@ -207,6 +207,8 @@ check: deps all test-bins ## test, and the long simulator runs
 	@FLAVOUR=$(FLAVOUR) SIGNPOST_SIM_RUNS=10000 scripts/run-tests unit fuzz-replay dpdk system
 test-lab: deps-lab all ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
 	@scripts/run-tests lab
+chaos: deps-lab all ## random faults on two whole sites for SECONDS (600); SEED replays them
+	@scripts/chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 deps-lab: $(BUILD)/.deps-lab
 $(BUILD)/.deps-lab: scripts/install-deps scripts/packages
 	@mkdir -p $(BUILD)
@@ -240,5 +242,5 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk tests/nic/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
-.PHONY: all deps deps-lab test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
+.PHONY: all deps deps-lab chaos test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -152,6 +152,7 @@ class Lab:
         self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
         self.hosts = {}
         self.namespaces = []
+        self.mounts = []
         self.processes = []
         self.keep = keep
         self.is_closed = False
@@ -206,6 +207,12 @@ class Lab:
         os.chmod(path, mode)
         return path
 
+    def mount_small(self, name, size):
+        """A disk of this size at a path of the laboratory's folder, in memory."""
+        path = self.path(name, "x")[:-2]
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", path], check=True, capture_output=True)
+        self.mounts.append(path)
+
     def start(self, name, command, **options):
         process = Process(name, command, self.path("log", f"{name}.log"), **options)
         self.processes.append(process)
@@ -230,4 +237,6 @@ class Lab:
             process.stop(5)
         for namespace in reversed(self.namespaces):
             sweep(namespace)
+        for path in self.mounts:
+            subprocess.run(["umount", "--lazy", path], check=False, capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)

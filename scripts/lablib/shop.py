@@ -23,6 +23,7 @@ pm.max_requests = 0
 LOCATIONS = """
     location = /health {{ return 200 "ok\\n"; }}
     location = /favicon.ico {{ return 204; }}
+    location = /visit {{ alias {visit}; default_type text/html; }}
     location = /film {{ limit_rate 1k; alias {folder}/film; default_type video/mp4; }}
     location / {{
       fastcgi_pass unix:{folder}/php-{name}.sock;
@@ -57,7 +58,8 @@ class ShopServer:
         self.php = None
         self.start_php()
         self.web = Web(host, self.name, self.listen, "", LOCATIONS.format(
-            folder=lab.directory, name=self.name, program=self.program, database=database))
+            folder=lab.directory, name=self.name, program=self.program, database=database,
+            visit=os.path.join(FOLDER, "visit.html")))
 
     def start_php(self):
         self.php = self.host.start("php", [php_fpm(), "--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.config])

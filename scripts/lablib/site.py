@@ -4,12 +4,15 @@ import os
 import re
 import signal
 
+from .clock import clock_environment
 from .node import Node
 from .postgres import Postgres
+from .process import wait_until
 from .servers import Balancer
 from .shop import SCHEMA, ShopServer
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs", "examples")
+SMALL_DISK = "16m"  # for a node's state, so that it can be filled: some images of half a megabyte, and a journal
 KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 
@@ -37,7 +40,6 @@ class Site:
         self.web_hosts = [network.add_host(f"{name}-web{n}", 80 + n) for n in (1, 2)]
         self.database_host = network.add_host(f"{name}-db", 90)
         self.webs, self.balancer, self.database, self.node, self.dbsync = [], None, None, None, None
-        self.environment = None  # of the control process
 
     def start_servers(self):
         self.webs = [ShopServer(host, f"{self.network.net4}.{80 + number}", self.database_address)
@@ -58,7 +60,16 @@ class Site:
             with open(os.path.join(EXAMPLES, "zones", zone), encoding="utf-8") as file:
                 lab.write(f"{name}/zones/{zone}", file.read())
         self.node = Node(self.node_host, name, self.name, "af_packet:eth0", [self.node_address, self.node_address6], text)
+        if lab.is_rough:
+            for part in ("control", "dataplane"):
+                lab.mount_small(f"{name}/{part}", SMALL_DISK)
+            self.node.environment = clock_environment(lab, self.name)
         self.node.start()
+
+    def wait_row(self, query, wanted, seconds=15):
+        """Until the database answers this to a query for one value."""
+        return wait_until(lambda: self.database.sql(query) == [[wanted]], seconds, f"{query} at {self.name} gives {wanted}",
+                          pause=0.05)
 
     def repair(self):
         """Starts whatever does not run, and lets go on what was suspended."""

@@ -40,6 +40,7 @@ $TTL 1h
 ns IN A {root}
 www IN CNAME www.gslb
 """
+TABLES = ("item", "cart", "guestbook")  # of shop/schema.sql
 
 running = None  # the world of `scripts/lab`, in whose process tests then run
 
@@ -47,8 +48,9 @@ running = None  # the world of `scripts/lab`, in whose process tests then run
 class World(Lab):
     """Context manager; after entering it both sites serve. `configuration` is the name of one of the documentation's."""
 
-    def __init__(self, configuration="active-passive", keep=False, say=lambda text: None):
+    def __init__(self, configuration="active-passive", keep=False, say=lambda text: None, is_rough=False):
         super().__init__(keep)
+        self.is_rough = is_rough  # small disks for the nodes' state, and clocks that can be stepped
         self.configuration, self.say = configuration, say
         self.zone = {"internal": "shop.internal", "delegated": "gslb.example.com"}.get(configuration, "example.com")
         self.service = f"www.{self.zone}"
@@ -153,6 +155,15 @@ class World(Lab):
                 network.set_way("open")
         for site in self.sites:
             site.repair()
+
+    def databases_differ(self):
+        """Which tables of the shop are not the same at both sites, as texts."""
+        found = []
+        for table in TABLES:
+            here, there = (site.database.sql(f"select t::text from {table} t order by 1") for site in self.sites)
+            if here != there:
+                found.append(f"table {table}: {len(here)} rows at ams, {len(there)} at fra, not the same")
+        return found
 
     def parts(self):
         found = [(f"{name}", resolver.process) for name, resolver in (("unbound", self.unbound), ("bind", self.bind),

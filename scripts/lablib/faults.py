@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each kind of fault of a chaos schedule does to a world, and how it ends. The truth is told at the right moments:
+broken only after it is done, mended before it begins to be undone, so that no blame falls into the gap.
+"""
+import os
+import signal
+import sys
+import time
+
+from .clock import set_clock
+from .node import Refused
+
+FLOOD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
+FLOOD_PER_S = 15000
+
+
+class Faults:
+    """`begin` and `end` do one fault of the schedule. Programs that die while they should run are found by `check`."""
+
+    def __init__(self, world, truth, now):
+        self.world, self.truth, self.now = world, truth, now
+        self.killed = set()  # (site, part) that we ended and have not started again
+        self.crashes = []
+        self.notes = []  # what was done when
+
+    def begin(self, fault):
+        getattr(self, f"begin_{fault.kind}")(self.world.site(fault.site), fault)
+
+    def end(self, fault):
+        getattr(self, f"end_{fault.kind}", lambda *_: None)(self.world.site(fault.site), fault)
+
+    def broke(self, site, *things):
+        for thing in things:
+            self.truth.broke(self.now(), site.name, thing)
+
+    def mended(self, site, *things):
+        for thing in things:
+            self.truth.mended(self.now(), site.name, thing)
+
+    # ---- Signpost's programs ----
+
+    def _kill(self, site, part):
+        self.killed.add((site.name, part))
+        self.broke(site, part)  # from before: what is under way may be lost
+        getattr(site.node, part).kill()
+
+    def _start(self, site, part):
+        getattr(site.node, f"start_{part}")()
+        self.killed.discard((site.name, part))
+        other = "dataplane" if part == "control" else "control"
+        deadline = time.monotonic() + 5
+        while not self.is_now_broken(site, other) and not site.node.is_ready() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.mended(site, part)
+
+    def is_now_broken(self, site, thing):
+        spans = self.truth.spans[site.name, thing]
+        return bool(spans) and spans[-1][1] is None
+
+    def begin_kill_control(self, site, _):
+        self._kill(site, "control")
+
+    def end_kill_control(self, site, _):
+        self._start(site, "control")
+
+    def begin_kill_dataplane(self, site, _):
+        self._kill(site, "dataplane")
+
+    def end_kill_dataplane(self, site, _):
+        self._start(site, "dataplane")
+
+    def begin_stop_control(self, site, _):
+        self.broke(site, "control")
+        site.node.control.signal(signal.SIGSTOP)
+
+    def end_stop_control(self, site, _):
+        site.node.control.signal(signal.SIGCONT)
+        self.mended(site, "control")
+
+    def begin_stop_dataplane(self, site, _):
+        self.broke(site, "dataplane")
+        site.node.dataplane.signal(signal.SIGSTOP)
+
+    def end_stop_dataplane(self, site, _):
+        site.node.dataplane.signal(signal.SIGCONT)
+        self.mended(site, "dataplane")
+
+    # ---- the site's servers ----
+
+    def begin_kill_web(self, site, _):
+        site.webs[0].kill()
+        self.broke(site, "web1")
+
+    def end_kill_web(self, site, _):
+        self.mended(site, "web1")
+        site.webs[0].start()
+
+    def begin_kill_webs(self, site, _):
+        for web in site.webs:
+            web.kill()
+        self.broke(site, "web1", "web2")
+
+    def end_kill_webs(self, site, _):
+        self.mended(site, "web1", "web2")
+        for web in site.webs:
+            web.start()
+
+    def begin_stop_webs(self, site, _):
+        for web in site.webs:
+            web.suspend()
+        self.broke(site, "web1", "web2")
+
+    def end_stop_webs(self, site, _):
+        self.mended(site, "web1", "web2")
+        for web in site.webs:
+            web.resume()
+
+    def begin_kill_database(self, site, _):
+        site.database.kill()
+        self.broke(site, "database")
+
+    def end_kill_database(self, site, _):
+        self.mended(site, "database")
+        site.database.start()
+
+    def begin_kill_balancer(self, site, _):
+        site.balancer.kill()
+        self.broke(site, "balancer")
+
+    def end_kill_balancer(self, site, _):
+        self.mended(site, "balancer")
+        site.balancer.start()
+
+    # ---- lines ----
+
+    def _line(self, site, way):
+        self.broke(site, "line")
+        site.network.set_way(way)
+
+    def begin_cut(self, site, _):
+        self._line(site, "cut")
+
+    def begin_no_in(self, site, _):
+        self._line(site, "no-in")
+
+    def begin_no_out(self, site, _):
+        self._line(site, "no-out")
+
+    def end_cut(self, site, _):
+        site.network.set_way("open")
+        self.mended(site, "line")
+
+    end_no_in = end_no_out = end_cut
+
+    def begin_delay(self, site, fault):
+        self.broke(site, "delay", "flood")  # frames between two lines are lost when it is changed
+        site.network.set_delay(fault.more["delay_ms"])
+        self.mended(site, "flood")
+
+    def end_delay(self, site, _):
+        self.broke(site, "flood")
+        site.network.set_delay(0)
+        self.mended(site, "flood", "delay")
+
+    # ---- clock, disk, configuration, packets, operator ----
+
+    def begin_clock_step(self, site, fault):
+        self.broke(site, "clock")
+        set_clock(self.world, site.name, fault.more["step_s"])
+
+    def end_clock_step(self, site, _):
+        set_clock(self.world, site.name, 0)
+        self.mended(site, "clock")
+
+    def begin_disk_full(self, site, _):
+        self.broke(site, "disk")
+        for part in ("control", "dataplane"):
+            try:
+                with open(f"{site.node.folder}/{part}/filler", "wb") as file:
+                    while True:
+                        file.write(b"#" * 65536)
+            except OSError:
+                pass  # full
+
+    def end_disk_full(self, site, _):
+        for part in ("control", "dataplane"):
+            os.unlink(f"{site.node.folder}/{part}/filler")
+        self.mended(site, "disk")
+
+    def _reload(self, site, text):
+        site.node.write_config(text)
+        if self.is_now_broken(site, "control"):
+            return False  # it reads the file when it starts
+        try:
+            site.node.ctl("reload")
+            return True
+        except Refused:
+            return False
+
+    def begin_reload_good(self, site, fault):
+        self._reload(site, self.world.text.replace("ttl = 30;", f"ttl = {20 + fault.more['seed'] % 20};"))
+
+    def begin_reload_bad(self, site, _):
+        """Refused, and nothing changes; the file is put right again for those who start later."""
+        for bad in ('sites = ( "ams", "paris" );', "sites = ( "):
+            if self._reload(site, self.world.text.replace('sites = ( "ams", "fra" );', bad)):
+                self.crashes.append(f"node {site.node.name} took a bad configuration")
+        site.node.write_config(self.world.text)
+
+    def begin_flood(self, site, fault):
+        self.broke(site, "flood")
+        self.world.far.start(f"flood-{fault.at}", [sys.executable, FLOOD, site.node_address, str(fault.until - fault.at),
+                                                   str(FLOOD_PER_S), str(fault.more["seed"])])
+
+    def end_flood(self, site, _):
+        self.mended(site, "flood")
+
+    def begin_drain(self, site, fault):
+        """By one node's operator; the word reaches the other node by heartbeats."""
+        self.broke(site, "drained")
+        if not self.is_now_broken(site, "control"):
+            try:
+                site.node.ctl("site", site.name, "drain", "--reason", "chaos", "--for", f"{int(fault.until - fault.at) + 1}s")
+                return
+            except (Refused, OSError):
+                pass  # it would have left no site
+        self.mended(site, "drained")
+
+    def end_drain(self, site, _):
+        if not self.is_now_broken(site, "drained"):
+            return
+        self.mended(site, "drained")
+        if not self.is_now_broken(site, "control"):
+            try:
+                site.node.ctl("site", site.name, "auto")
+            except (Refused, OSError):
+                pass  # its time is over anyway
+
+    # ---- what nobody ended ----
+
+    def check(self):
+        """Programs that are gone though nobody ended them."""
+        for site in self.world.sites:
+            for part in ("control", "dataplane"):
+                process = getattr(site.node, part)
+                if (site.name, part) not in self.killed and not process.is_running():
+                    self.crashes.append(f"{site.node.name} {part} ended by itself with status {process.popen.returncode}")
+                    self.killed.add((site.name, part))
+                    self.broke(site, part)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sites' databases are kept in step, both ways (claims 12 to 21 and their twins 34 to 36 and 49 to 51)."""
+import json
+
+import pytest
+
+from lablib.process import wait_until
+
+
+@pytest.fixture
+def synchronised(world):
+    """The world with a synchronisation daemon beside each database."""
+    if not all(site.dbsync for site in world.sites):
+        pytest.skip("signpost-dbsync does not run between PostgreSQL servers yet")
+    return world
+
+
+def become_equal(world, seconds=15):
+    wait_until(lambda: not world.databases_differ(), seconds, "both databases are equal", pause=0.1)
+
+
+def changes(site):
+    """Rows of the change table of `cart` at a site: operation, row identifier, mask, time."""
+    number = site.database.sql("select id from dbsync.tbl where name = 'cart'")[0][0]
+    return site.database.sql(f"select op, session, item, mask, hlc from dbsync.c_{number} order by seq")
+
+
+@pytest.mark.parametrize("here, there", [("ams", "fra"), ("fra", "ams")])
+def test_claim_12_to_15_34_35_49_50_every_kind_of_change_reaches_the_other_site(synchronised, here, there):
+    one, other = synchronised.site(here), synchronised.site(there)
+    one.database.sql(f"insert into item values ('{here}-new', 'New from {here}', 1)")
+    other.wait_row(f"select title from item where id = '{here}-new'", f"New from {here}")
+    one.database.sql(f"update item set stock = 7 where id = '{here}-new'")
+    other.wait_row(f"select stock from item where id = '{here}-new'", "7")
+    one.database.sql(f"delete from item where id = '{here}-new'")
+    other.wait_row(f"select count(*) from item where id = '{here}-new'", "0")
+    become_equal(synchronised)
+
+
+def test_claim_14_35_50_both_at_once(synchronised):
+    for number in range(50):
+        for site in synchronised.sites:
+            site.database.sql(f"insert into guestbook (author, entry) values ('{site.name}', 'entry {number}')")
+    for site in synchronised.sites:
+        site.wait_row("select count(*) from guestbook where entry like 'entry %'", "100")
+    become_equal(synchronised)
+
+
+def test_claim_16_17_18_changes_stand_in_a_change_table_with_identifier_and_time(synchronised):
+    synchronised.networks["fra"].set_way("cut")  # what nobody has seen yet stays in the table
+    before = len(changes(synchronised.ams))
+    synchronised.ams.database.sql("insert into cart values ('carla', 'lamp', 1)")
+    synchronised.ams.database.sql("update cart set pieces = 2 where session = 'carla'")
+    kept = changes(synchronised.ams)[before:]
+    assert [row[:3] for row in kept] == [["I", "carla", "lamp"], ["U", "carla", "lamp"]]
+    assert kept[0][3] != kept[1][3], "the mask says which portion of the row changed"
+    assert int(kept[0][4]) < int(kept[1][4])
+    synchronised.networks["fra"].set_way("open")
+    synchronised.fra.wait_row("select pieces from cart where session = 'carla'", "2", seconds=30)
+
+
+def test_claim_19_20_36_51_changes_of_different_columns_are_combined(synchronised):
+    for site, column, value in ((synchronised.ams, "title", "'A tall chair'"), (synchronised.ams, "stock", "11"),
+                                (synchronised.ams, "stock", "12")):
+        site.database.sql(f"update item set {column} = {value} where id = 'chair'")
+    synchronised.fra.wait_row("select title || stock from item where id = 'chair'", "A tall chair12")
+
+
+def test_claim_21_36_51_of_two_conflicting_changes_one_is_deleted_at_both_sites(synchronised):
+    synchronised.networks["fra"].set_way("cut")
+    synchronised.ams.database.sql("update item set stock = 1 where id = 'table'")
+    synchronised.fra.database.sql("update item set stock = 2 where id = 'table'")  # later
+    synchronised.networks["fra"].set_way("open")
+    for site in synchronised.sites:
+        site.wait_row("select stock from item where id = 'table'", "2", seconds=30)
+    become_equal(synchronised)
+
+
+def test_claim_22_37_52_a_client_moves_between_the_sites_and_finds_its_cart(synchronised):
+    def cart(server, add=""):
+        return json.loads(synchronised.client.run("curl", "-sf", f"http://{server.listen}/cart?session=dora{add}").stdout)
+    cart(synchronised.ams.webs[0], "&add=lamp")
+    wait_until(lambda: cart(synchronised.fra.webs[1])["cart"] == {"lamp": 1}, 15, "the other site knows the cart", pause=0.1)
+    assert cart(synchronised.fra.webs[0], "&add=lamp")["cart"] == {"lamp": 2}
+    wait_until(lambda: cart(synchronised.ams.webs[1])["cart"] == {"lamp": 2}, 15, "and back", pause=0.1)
