@@ -90,7 +90,7 @@ static int parse_port(const struct parse *p, const char *text)
                     text);
     spec->kind = (enum port_kind)kind;
     if (strlen(colon + 1) >= sizeof spec->name)
-        return fail(p, "--port %s: longer than %zu characters", text, sizeof spec->name - 1);
+        return fail(p, "--port %.60s...: longer than %zu characters", text, sizeof spec->name - 1);
     strcpy(spec->name, colon + 1);
     for (unsigned i = 0; i < o->port_count; i++)
         if (o->port[i].kind == spec->kind && strcmp(o->port[i].name, spec->name) == 0)

@@ -213,6 +213,38 @@ def test_metrics_and_status_page(cluster):
                     "http://127.0.0.1:9153/metrics", check=False).stdout in ("405", "000")
 
 
+def test_the_status_page_bounds_connections_and_headers(cluster):
+    """64 connections in all, 16 of one client, 32 KB of headers; what is over is closed, and answers go on."""
+    host, held = cluster.ams.host, []
+    for _ in range(40):
+        connection = host.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.settimeout(2)
+        connection.connect(("127.0.0.1", 9153))
+        held.append(connection)
+    open_count = 0
+    for connection in held:
+        try:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            open_count += connection.recv(100).startswith(b"HTTP/1.1 200")
+        except OSError:
+            pass
+    assert 1 <= open_count <= 16
+    for connection in held:
+        connection.close()
+    assert cluster.at_ams.addresses(SERVICE) == cluster.order("ams", "fra")
+    with host.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.settimeout(3)
+        wait_until(lambda: host.run("curl", "-sf", "http://127.0.0.1:9153/healthz", check=False).returncode == 0, 3, "it answers")
+        connection.connect(("127.0.0.1", 9153))
+        try:
+            connection.sendall(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 200000)
+            answer = connection.recv(100)
+        except ConnectionError:
+            answer = b""
+        assert answer == b"" or answer.split()[1] in (b"400", b"413", b"431")
+    assert cluster.ams.node.is_ready()
+
+
 def test_a_second_daemon_on_the_same_socket_is_refused(cluster):
     node = cluster.ams.node
     done = subprocess.run([*cluster.ams.host.prefix(), program("signpost-control"), "--config", node.config],

@@ -209,6 +209,124 @@ TEST(ZoneRdata, strings_and_records_have_their_limits)
     EXPECT_EQ(parse(opaque).hex.size(), 2u * 65535) << "as long as a record can be";
 }
 
+// The classes of faults that docs/conformance.md lists.
+
+TEST(ZoneRdata, class_02_addresses_of_ten_thousand_characters_are_refused)
+{
+    for (const char *unit : {"1", "1.", "f:", ":", "0000:", "1.1.1.1.", "::"}) {
+        std::string endless;
+        while (endless.size() < 10240)
+            endless += unit;
+        EXPECT_EQ(parse("A " + endless).rc, -EINVAL) << unit;
+        EXPECT_EQ(parse("AAAA " + endless).rc, -EINVAL) << unit;
+        EXPECT_EQ(parse("HTTPS 1 . ipv4hint=" + endless).rc, -EINVAL) << unit;
+        EXPECT_EQ(parse("HTTPS 1 . ipv6hint=" + endless).rc, -EINVAL) << unit;
+        EXPECT_EQ(parse("APL 1:" + endless + "/8").rc, -EINVAL) << unit;
+    }
+}
+
+std::string opaque(const char *type, const std::string &hex)
+{
+    return std::string(type) + " \\# " + std::to_string(hex.size() / 2) + " " + hex;
+}
+
+TEST(ZoneRdata, class_12_lengths_of_service_parameters_are_added_up_right)
+{
+    const std::string head = "000100"; // priority 1, target "."
+    struct {
+        std::string hex;
+        bool is_good;
+        const char *why;
+    } const rows[] = {
+        {head, true, "no parameters"},
+        {head + "00030002"
+                "01bb",
+         true, "port"},
+        {head + "0003", false, "a key alone"},
+        {head + "000300", false, "half a length"},
+        {head + "00030002"
+                "01",
+         false, "shorter than its length"},
+        {head + "0003ffff"
+                "01bb",
+         false, "a length of 65,535 with two octets"},
+        {head + "ff01fff8" + std::string(2 * 65528, 'a'), true, "as long as a record can be"},
+        {head + "ff01fff7" + std::string(2 * 65528, 'a'), false, "one octet left over"},
+        {head + "00030002"
+                "01bb"
+                "00010003"
+                "026832",
+         false, "keys out of order"},
+        {head + "00030002"
+                "01bb"
+                "00030002"
+                "01bb",
+         false, "a key twice"},
+        {head + "00000002"
+                "0003"
+                "00030002"
+                "01bb",
+         true, "a mandatory key that is there"},
+        {head + "00000004"
+                "00030003"
+                "00030002"
+                "01bb",
+         false, "a mandatory key twice"},
+        {head + "00000003"
+                "000300"
+                "00030002"
+                "01bb",
+         false, "half a mandatory key"},
+        {head + "00000002"
+                "0000",
+         false, "mandatory itself mandatory"},
+        {head + "00000000", false, "an empty list"},
+        {head + "00010003"
+                "ff6832",
+         false, "an ALPN longer than its value"},
+        {head + "00010001"
+                "00",
+         false, "an empty ALPN"},
+        {head + "00040003"
+                "c00002",
+         false, "three octets of an address hint"},
+        {head + "00040000", false, "no address in a hint"},
+        {"0001"
+         "3f",
+         false, "a target without end"},
+        {"0001"
+         "c00c"
+         "00030002"
+         "01bb",
+         false, "a pointer as target"},
+        {"00", false, "half a priority"},
+    };
+    for (const auto &row : rows)
+        for (const char *type : {"SVCB", "HTTPS"})
+            EXPECT_EQ(parse(opaque(type, row.hex)).rc, row.is_good ? 0 : -EINVAL) << type << ": " << row.why;
+}
+
+TEST(ZoneRdata, class_13_random_data_of_every_type_are_refused_or_read)
+{
+    uint64_t state = 4711;
+    unsigned accepted = 0;
+    for (unsigned type = 1; type < 300; type++) // those with names, and some without
+        for (unsigned len : {0u, 1u, 2u, 3u, 5u, 8u, 13u, 21u, 34u, 55u, 255u, 300u}) {
+            std::string hex;
+            for (unsigned i = 0; i < len; i++) {
+                state = state * 6364136223846793005u + 1442695040888963407u;
+                const uint8_t octet = static_cast<uint8_t>(state >> 56) & (state >> 40 & 1 ? 0xff : 0x07);
+                hex += hex_of(&octet, 1);
+            }
+            const Result r = parse(opaque(("TYPE" + std::to_string(type)).c_str(), hex));
+            if (r.rc == 0) {
+                EXPECT_EQ(r.hex, hex) << type;
+            }
+            accepted += r.rc == 0;
+        }
+    EXPECT_GT(accepted, 500u) << "unknown types take anything";
+}
+
 TEST(ZoneRdata, names_have_255_octets)
 {
     const std::string label(63, 'a');

@@ -140,6 +140,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{{"--port", "memif:/tmp/s"}, "memif:server:SOCKET", "role is missing"},
                     Wrong{{"--port", "memif:server:"}, "memif:server:SOCKET", "path is missing"},
                     Wrong{{"--port", "memif:client:" + std::string(108, 'x')}, "107", "longer than sun_path"},
+                    Wrong{{"--port", "af_xdp:../e"}, "name of an interface", "a path"},
+                    Wrong{{"--port", "memif:client:/a,b"}, "has a comma", "must not reach DPDK's arguments"},
+                    Wrong{{"--port", "vdev:" + std::string(1000, 'x')}, "longer than", "more than there is room for"},
+                    Wrong{{"--port", "pci:0000:01:20.0"}, "0000:01:00.0", "device above 31"},
+                    Wrong{{"--port", "pci:01:20.0"}, "0000:01:00.0", "device above 31, without domain"},
+                    Wrong{{"--port", "pci:01:00.8"}, "0000:01:00.0", "function above 7, without domain"},
+                    Wrong{{"--port", "pci:01:00.0x"}, "0000:01:00.0", "something behind, without domain"},
                     Wrong{{"--port", "pci:eth0"}, "0000:01:00.0", "not a PCI address"},
                     Wrong{{"--port", "pci:0000:01:00.9"}, "0000:01:00.0", "function above 7"},
                     Wrong{{"--port", "pci:0000:01:00.0x"}, "0000:01:00.0", "something behind"},
@@ -148,6 +155,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{{port, "--cores", "1,"}, "expected CPU numbers", "ends with a comma"},
                     Wrong{{port, "--cores", "3-1"}, "expected CPU numbers", "backwards"},
                     Wrong{{port, "--cores", "1-"}, "expected CPU numbers", "open range"},
+                    Wrong{{port, "--cores", "x"}, "expected CPU numbers", "no number"},
+                    Wrong{{port, "--cores", ":"}, "expected CPU numbers", "behind the digits"},
+                    Wrong{{port, "--cores", "1-x"}, "expected CPU numbers", "no end"},
+                    Wrong{{port, "--cores", "1-:"}, "expected CPU numbers", "no end, behind the digits"},
+                    Wrong{{port, "--kernel-interface", ""}, "name of an interface", "empty"},
+                    Wrong{{port, "--kernel-interface", "a234567890123456"}, "at most 15", "longer than IFNAMSIZ"},
+                    Wrong{{port, "--kernel-interface", "a/b"}, "name of an interface", "a path"},
+                    Wrong{{port, "--a-very-long-option-that-nobody-has"}, "unknown option", "longer than any of ours"},
                     Wrong{{port, "--cores", "1,1"}, "named twice", "two workers on one CPU"},
                     Wrong{{port, "--cores", "99999999999"}, "0 to 1023", "beyond any machine"},
                     Wrong{{port, "--cores", "0-999"}, "at most 62", "more than counter blocks"},
@@ -158,6 +173,24 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{{port, "--tcp", "maybe"}, "off, on", "allowed words are listed"},
                     Wrong{{port, "--prot"}, "unknown option", "typing error"},
                     Wrong{{port, "extra"}, "unknown option", "no operands"}));
+
+TEST(Options, SayHowMuchTheyTell)
+{
+    for (const char *word : {"-v", "--verbose"})
+        EXPECT_TRUE(Parsed({port, word}).o.is_verbose) << word;
+    EXPECT_TRUE(Parsed({"-h"}).o.wants_help);
+    EXPECT_STREQ(Parsed({port, "--kernel-interface", "sp0"}).o.kernel_interface, "sp0");
+}
+
+TEST(Options, LimitTheNumberOfAddresses)
+{
+    std::vector<std::string> words{port};
+    for (int i = 0; i <= OPTIONS_ADDRESS_MAX; i++)
+        words.push_back("--address=2001:db8::" + std::to_string(i));
+    Parsed p(words);
+    EXPECT_LT(p.rc, 0);
+    EXPECT_THAT(p.why, HasSubstr("at most"));
+}
 
 TEST(Options, LimitTheNumberOfPorts)
 {

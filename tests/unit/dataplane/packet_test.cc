@@ -182,6 +182,13 @@ TEST_F(Packet, what_is_not_a_query_to_us_is_dropped_and_counted_by_reason)
         change(f);
         return f;
     };
+    auto make_ipv6 = [](const char *source, uint8_t protocol) {
+        Frame f;
+        f.source = source;
+        f.destination = "2001:db8::53";
+        f.protocol = protocol;
+        return f;
+    };
     const DropRow rows[] = {
         {"wrong UDP checksum", make([](Frame &f) { f.bad_checksum = true; }), COUNTER_drop_udp_checksum},
         {"another address", make([](Frame &f) { f.destination = "192.0.2.54"; }), COUNTER_drop_not_ours},
@@ -212,6 +219,20 @@ TEST_F(Packet, what_is_not_a_query_to_us_is_dropped_and_counted_by_reason)
              f.protocol = 44;
          }),
          COUNTER_drop_fragment},
+        {"quote of the day port", make([](Frame &f) { f.source_port = 17; }), COUNTER_drop_bad_source},
+        {"this network as source", make([](Frame &f) { f.source = "0.0.0.1"; }), COUNTER_drop_bad_source},
+        {"IPv6 multicast source", make_ipv6("ff02::1", 17), COUNTER_drop_bad_source},
+        {"IPv6 loopback source", make_ipv6("::1", 17), COUNTER_drop_bad_source},
+        {"IPv6 unspecified source", make_ipv6("::", 17), COUNTER_drop_bad_source},
+        {"our own IPv6 address as source", make_ipv6("2001:db8::53", 17), COUNTER_drop_bad_source},
+        {"IPv6 extension header", make_ipv6("2001:db8::1", 0), COUNTER_drop_not_ours},
+        {"TCP over IPv6", make_ipv6("2001:db8::1", 6), COUNTER_drop_not_ours},
+        {"another IPv6 address", make([](Frame &f) {
+             f.source = "2001:db8::1";
+             f.destination = "2001:db8::54";
+         }),
+         COUNTER_drop_not_ours},
+        {"ICMPv6 of no kind that we answer", make_ipv6("2001:db8::1", 58), COUNTER_drop_not_ours},
         {"a response", make([](Frame &f) { f.payload[2] = 0x80; }), COUNTER_drop_response},
         {"shorter than a DNS header", make([](Frame &f) { f.payload.resize(11); }), COUNTER_drop_short},
     };
@@ -229,6 +250,74 @@ TEST_F(Packet, a_frame_cut_anywhere_is_dropped)
         for (size_t len = 0; len < whole.size(); len++)
             EXPECT_EQ(handle(Bytes(whole.begin(), whole.begin() + static_cast<long>(len))), PACKET_DROP) << len;
     }
+}
+
+// Bytes of a frame changed, the IPv4 header's checksum made right again.
+Bytes changed(const Frame &frame, std::vector<std::pair<size_t, uint8_t>> octets)
+{
+    Bytes b = frame.bytes();
+    for (const auto &octet : octets)
+        b[octet.first] = octet.second;
+    if (b[12] == 8 && b[13] == 0) {
+        const unsigned len = std::min<unsigned>((b[14] & 0xfu) * 4, static_cast<unsigned>(b.size()) - 14);
+        b[24] = b[25] = 0;
+        const uint16_t sum = static_cast<uint16_t>(~checksum_fold(checksum_add(0, &b[14], len)));
+        memcpy(&b[24], &sum, 2);
+    }
+    return b;
+}
+
+TEST_F(Packet, headers_that_lie_about_themselves_are_dropped)
+{
+    const Frame four, six{"2001:db8::1", "2001:db8::53"};
+    const Bytes whole = four.bytes();
+    const struct {
+        const char *why;
+        Bytes frame;
+        counter counted;
+    } rows[] = {
+        {"version 5", changed(four, {{14, 0x55}}), COUNTER_drop_ip},
+        {"a header of 16 octets", changed(four, {{14, 0x44}}), COUNTER_drop_ip},
+        {"a header with options", changed(four, {{14, 0x46}}), COUNTER_drop_ip},
+        {"longer than the frame", changed(four, {{16, 5}}), COUNTER_drop_ip},
+        {"shorter than its header", changed(four, {{16, 0}, {17, 19}}), COUNTER_drop_ip},
+        {"no room for UDP", changed(four, {{16, 0}, {17, 27}}), COUNTER_drop_udp},
+        {"UDP longer than the packet", changed(four, {{38, 5}}), COUNTER_drop_udp},
+        {"UDP shorter than its header", changed(four, {{38, 0}, {39, 7}}), COUNTER_drop_udp},
+        {"IPv4 said, IPv6 there", changed(six, {{12, 8}, {13, 0}}), COUNTER_drop_ip},
+        {"IPv6 said, IPv4 there", changed(four, {{12, 0x86}, {13, 0xdd}}), COUNTER_drop_ip},
+        {"IPv6 longer than the frame", changed(six, {{18, 5}}), COUNTER_drop_ip},
+        {"another EtherType", changed(four, {{12, 0x12}}), COUNTER_drop_ethernet},
+        {"to another station", changed(four, {{5, 9}}), COUNTER_drop_not_ours},
+        {"cut inside a tag", Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 1}, COUNTER_drop_ethernet},
+    };
+    for (const auto &row : rows) {
+        const uint64_t before = count(row.counted);
+        EXPECT_EQ(handle(row.frame), PACKET_DROP) << row.why;
+        EXPECT_EQ(count(row.counted), before + 1) << row.why;
+    }
+    Bytes tags;
+    for (int i = 0; i < 3; i++)
+        dns_text::append(tags, {0x81, 0, 0, 1});
+    Frame three;
+    three.tags = tags;
+    EXPECT_EQ(handle(three.bytes()), PACKET_DROP) << "two tags at most";
+    Frame group;
+    Bytes multicast = group.bytes();
+    multicast[0] |= 1;
+    EXPECT_EQ(handle(multicast), PACKET_SEND) << "to a group that our address is reached by";
+}
+
+TEST_F(Packet, without_a_table_nothing_is_ours)
+{
+    context.zone_image = nullptr;
+    for (const Frame &f : {Frame{}, Frame{"2001:db8::1", "2001:db8::53"}}) {
+        EXPECT_EQ(handle(f.bytes()), PACKET_DROP);
+        port.has_kernel = true;
+        EXPECT_EQ(handle(f.bytes()), PACKET_KERNEL);
+        port.has_kernel = false;
+    }
+    EXPECT_EQ(count(COUNTER_drop_not_ready), 2u);
 }
 
 TEST_F(Packet, checksum_verdict_of_the_driver_is_used)
