@@ -184,7 +184,7 @@ static unsigned kept_back(const struct response *r)
 {
     if (!r->query->edns.is_present)
         return 0;
-    return edns_response_len(&r->edns, &r->query->edns) + (r->edns.has_extended_error ? 0 : 6);
+    return edns_response_len(&r->edns, &r->query->edns) + 6;
 }
 
 static enum rate_limit_class rate_class(const struct response *r)
