@@ -236,6 +236,8 @@ install: all ## install programs, unit files, manual pages under DESTDIR and PRE
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(filter-out %/signpostctl,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(filter %/signpostctl,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 scripts/nic $(DESTDIR)$(PREFIX)/sbin/signpost-nic
+	install -m 755 scripts/hugepages $(DESTDIR)$(PREFIX)/sbin/signpost-hugepages
 	$(if $(wildcard deploy/*.service),install -m 644 $(wildcard deploy/*.service) $(DESTDIR)$(PREFIX)/lib/systemd/system)
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

@@ -324,6 +324,49 @@ TEST_F(WorkerOnRings, TurnsIdleWithoutCountingWork)
     EXPECT_EQ(counted(), (Counted{{"loops", 5}}));
 }
 
+TEST_F(WorkerOnRings, LeavesAPausedPortAloneUntilItIsBack)
+{
+    publish();
+    p.is_paused = true;
+    feed(frame(p.packet.mac, query(1)));
+    EXPECT_EQ(worker_turn(&w), 0u);
+    EXPECT_EQ(rte_ring_count(rx), 1u) << "nothing was taken from it";
+    p.is_paused = false;
+    EXPECT_EQ(worker_turn(&w), 1u);
+    EXPECT_EQ(drain().size(), 1u);
+}
+
+TEST_F(WorkerOnRings, AnswersAgainAfterAReset)
+{
+    publish();
+    char why[PORT_WHY_CAP] = "";
+    const rte_mempool *pool = p.pool;
+    p.is_paused = true;
+    ASSERT_EQ(port_reset(&p, why), 0) << why;
+    p.is_paused = false;
+    EXPECT_EQ(p.pool, pool) << "the buffers stay";
+    EXPECT_EQ(p.resets, 1u);
+    feed(frame(p.packet.mac, query(1)));
+    EXPECT_EQ(worker_turn(&w), 1u);
+    EXPECT_EQ(drain().size(), 1u);
+}
+
+TEST_F(WorkerOnRings, CountsByPortWhatItReceivedSentAndCouldNotSend)
+{
+    publish();
+    std::vector<rte_mbuf *> stuffing;
+    while (rte_ring_free_count(tx) > 2) {
+        stuffing.push_back(buffer(Bytes(60, 0)));
+        ASSERT_EQ(rte_ring_enqueue(tx, stuffing.back()), 0);
+    }
+    for (uint16_t i = 0; i < 5; i++)
+        feed(frame(p.packet.mac, query(i)));
+    EXPECT_EQ(worker_turn(&w), 5u);
+    EXPECT_EQ(w.at[0].received, 5u);
+    EXPECT_EQ(w.at[0].sent, 2u);
+    EXPECT_EQ(w.at[0].refused, 3u);
+}
+
 TEST_F(WorkerOnRings, EndsWhenTold)
 {
     publish_unregister(); // the loop registers itself

@@ -1,36 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data plane inside the guest, and the exchanges of frames with it."""
 import re
+import time
 
 import frames
 from guest import CommandFailed
 
 READY_S = 40
 REPLY_S = 5  # of a guest that the machine gives no time for a while
+SILENCE_S = 0.3  # within which a reply that must not come would have come
 
 
 class DataPlane:
-    def __init__(self, guest, cards, options=(), driver="vfio-pci", wait=True):
-        self.guest, self.cards, self.is_ended = guest, cards, False
+    """Runs on `cards`; with `door`, the kernel has the node's addresses on the interface of that name."""
+
+    def __init__(self, guest, cards, options=(), driver="vfio-pci", door="", prefix="", wait=True):
+        self.guest, self.cards, self.door, self.is_ended = guest, cards, door.split(":")[-1], False
         for card in cards:
-            guest.run(bind_command(guest.address[card], driver))
+            bind(guest, card, driver)
             guest.wire[card].drain()
         ports = " ".join(f"--port pci:{guest.address[card]}" for card in cards)
-        guest.run("rm -rf /tmp/state; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost")
-        guest.run(f"signpost-dataplane {ports} --state-dir /tmp/state --idle sleep --address {frames.NODE} "
+        if door:
+            options = (*options, "--kernel-interface", door)
+        guest.run("rm -rf /tmp/state; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost; chmod 777 /tmp/state "
+                  "/run/signpost")
+        guest.run(f"{prefix} signpost-dataplane {ports} --state-dir /tmp/state --idle sleep --address {frames.NODE} "
                   f"--address {frames.NODE6} {' '.join(options)} >/tmp/log 2>&1 </dev/null & PID=$!")
         if wait:
             self.wait_log("ready:")
+        if wait and door:
+            self.give_addresses(self.door)
+
+    def give_addresses(self, interface):
+        self.guest.run(f"echo 0 >/proc/sys/net/ipv6/conf/{interface}/accept_dad; "
+                       f"ip addr add {frames.NODE}/24 dev {interface} && ip addr add {frames.NODE6}/64 dev {interface}")
 
     def log(self):
         return self.guest.try_run("cat /tmp/log")[1]
 
+    def is_running(self):
+        return self.guest.try_run("kill -0 $PID 2>/dev/null")[0] == 0
+
     def wait_log(self, text, seconds=READY_S):
         """Until the log has the text; the log."""
         status, _ = self.guest.try_run(
-            f"n=0; until grep -q -- '{text}' /tmp/log; do kill -0 $PID 2>/dev/null && [ $n -lt {seconds * 10} ] || "
-            f"{{ grep -q -- '{text}' /tmp/log; break; }}; n=$((n+1)); usleep 100000; done; grep -q -- '{text}' /tmp/log",
-            seconds + 20)
+            f"n=0; until grep -q -- '{text}' /tmp/log; do kill -0 $PID 2>/dev/null && [ $n -lt {seconds * 20} ] || break; "
+            f"n=$((n+1)); usleep 50000; done; grep -q -- '{text}' /tmp/log", seconds + 20)
         log = self.log()
         if status != 0:
             raise CommandFailed(f"the data plane did not say '{text}':\n{log}")
@@ -39,6 +54,12 @@ class DataPlane:
     def counters(self):
         text = self.guest.run("show_counters /run/signpost/dataplane.sock")
         return {name: int(value) for name, value in re.findall(r"^(\S+) (\d+)$", text, re.MULTILINE)}
+
+    def wait_counter(self, name, least, seconds=REPLY_S):
+        end = time.monotonic() + seconds
+        while (counters := self.counters())[name] < least:
+            assert time.monotonic() < end, f"{name} is {counters[name]} and did not become {least}"
+        return counters
 
     def mac(self, card=None):
         return self.guest.mac[card or self.cards[0]]
@@ -49,6 +70,7 @@ class DataPlane:
     def exchange(self, frame, card=None, seconds=REPLY_S):
         """Sends the frame; the first frame that comes back to our hardware address, or None."""
         wire = self.wire(card)
+        wire.drain()
         wire.send(frame)
         return wire.wait_for(lambda f: f[:6] == frames.CLIENT_MAC, seconds)
 
@@ -64,9 +86,20 @@ class DataPlane:
             assert status == 0, f"the data plane ended with status {status}:\n{self.log()}"
 
 
-def bind_command(address, driver):
-    device = f"/sys/bus/pci/devices/{address}"
-    return (f"[ \"$(basename $(readlink -f {device}/driver))\" = {driver} ] || {{ "
-            f"[ ! -e {device}/driver ] || echo {address} >{device}/driver/unbind; "
-            f"echo {driver} >{device}/driver_override; echo {address} >/sys/bus/pci/drivers_probe; "
-            f"[ \"$(basename $(readlink -f {device}/driver))\" = {driver} ]; }}")
+def bind(guest, card, driver):
+    """By hand, as an operator without scripts/nic would."""
+    address, device = guest.address[card], f"/sys/bus/pci/devices/{guest.address[card]}"
+    guest.run(f"[ \"$(basename $(readlink -f {device}/driver))\" = {driver} ] || {{ "
+              f"[ ! -e {device}/driver ] || echo {address} >{device}/driver/unbind; "
+              f"echo {driver} >{device}/driver_override; echo {address} >/sys/bus/pci/drivers_probe; "
+              f"[ \"$(basename $(readlink -f {device}/driver))\" = {driver} ]; }}")
+
+
+def is_same(frame, expected):
+    """Equal to the last byte; a card may pad a short frame with zeros, never with anything else."""
+    return frame in (expected, frames.padded(expected))
+
+
+def assert_same(frame, expected):
+    assert frame is not None, "no frame came back"
+    assert is_same(frame, expected), f"\ngot      {frame.hex()}\nexpected {expected.hex()}"

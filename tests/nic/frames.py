@@ -114,6 +114,20 @@ def advertisement(mac, address=NODE6):
     return ethernet(CLIENT_MAC, mac, IPV6, ip(address, CLIENT6, ICMPV6, message, hops=255))
 
 
+def neighbour_answer(frame):
+    """The client's own answer to the kernel's ARP request or neighbour solicitation for it; None for other frames."""
+    at = 18 if frame[12:14] == b"\x81\0" else 14
+    kind = frame[at - 2:at]
+    if kind == b"\x08\x06" and frame[at + 7] == 1 and frame[at + 24:at + 28] == packed(CLIENT):
+        body = frame[at:at + 6] + b"\0\2" + CLIENT_MAC + packed(CLIENT) + frame[at + 8:at + 18]
+        return frame[6:12] + CLIENT_MAC + frame[12:at] + body
+    if kind == b"\x86\xdd" and frame[at + 6] == ICMPV6 and frame[at + 40] == 135 and frame[at + 48:at + 64] == packed(CLIENT6):
+        asker = socket.inet_ntop(socket.AF_INET6, frame[at + 8:at + 24])
+        message = icmp(CLIENT6, asker, 136, b"\x60\0\0\0" + packed(CLIENT6) + b"\2\1" + CLIENT_MAC)
+        return frame[6:12] + CLIENT_MAC + frame[12:at] + ip(CLIENT6, asker, ICMPV6, message, hops=255)
+    return None
+
+
 class Packet:
     """A received IP packet, taken apart; `is_right` when every checksum is."""
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small QEMU guest with emulated cards: no root, no KVM, no tap. Frames travel as datagrams of Unix sockets."""
+import atexit
 import glob
 import json
 import os
@@ -11,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+import frames
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 FOLDER = os.path.join(TOP, "build", "nic")
@@ -18,6 +21,8 @@ QEMU = os.environ.get("SIGNPOST_QEMU", "qemu-system-x86_64").split()  # another 
 MODULES = ("virtio_pci vfio_iommu_type1 vfio_pci uio_pci_generic tun vhost_net 8021q "
            "vmxnet3 virtio_net")
 DRIVERS = "bus_pci bus_vdev mempool_ring net_e1000 net_vmxnet3 net_virtio"
+WITH_TAP = os.path.join(HERE, "guest", "with_tap")
+TAP_QUEUES = 2
 BOOT_S, COMMAND_S = 60, 30  # of a guest on a busy machine: far more than it takes
 
 
@@ -35,8 +40,17 @@ def missing():
 
 
 def offers(device):
-    done = subprocess.run([*QEMU, "-device", "help"], capture_output=True, text=True, check=False)
-    return f'name "{device}"' in done.stdout
+    done = subprocess.run([*QEMU, "-device", f"{device},help"], capture_output=True, text=True, check=False)
+    return f"{device} options" in done.stdout
+
+
+def missing_tap():
+    """Empty, or why there can be no TAP interface, which a card with several queues needs."""
+    done = subprocess.run([WITH_TAP, "nic0", "2", f"/tmp/signpost-probe-{os.getpid()}", "/nowhere", "true"],
+                          capture_output=True, text=True, check=False)
+    if os.path.exists(f"/tmp/signpost-probe-{os.getpid()}"):
+        os.unlink(f"/tmp/signpost-probe-{os.getpid()}")
+    return "" if done.returncode == 0 else (done.stderr.strip() or "with_tap failed")
 
 
 def pack(programs, files):
@@ -48,9 +62,10 @@ def pack(programs, files):
 
 
 class Wire:
-    """The host's end of a card's cable."""
+    """The host's end of a card's cable. A patient one makes a sender wait rather than lose a frame."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, is_patient):
+        self.is_patient = is_patient
         self.near, self.far = os.path.join(folder, f"{name}.card"), os.path.join(folder, f"{name}.host")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -60,10 +75,60 @@ class Wire:
         self.socket.sendto(frame, self.near)
 
     def receive(self, seconds):
-        """The next frame, or None."""
-        if not select.select([self.socket], [], [], max(seconds, 0))[0]:
-            return None
-        return self.socket.recv(65536)
+        """The next frame, or None. Where the node's kernel asks for the client's address, the client answers."""
+        end = time.monotonic() + seconds
+        while select.select([self.socket], [], [], max(end - time.monotonic(), 0))[0]:
+            frame = self.socket.recv(65536)
+            answer = frames.neighbour_answer(frame)
+            if answer is None:
+                return frame
+            self.send(answer)
+        return None
+
+    def pour(self, burst, seconds):
+        """Sends all frames of the burst as fast as the card takes them, and reads what comes back meanwhile.
+
+        (frames sent, frames received); ends early when the card takes nothing for `seconds`.
+        """
+        sent, received, end = 0, [], time.monotonic() + seconds
+        self.socket.setblocking(False)
+        try:
+            while sent < len(burst) and time.monotonic() < end:
+                try:
+                    self.send(burst[sent])
+                    sent += 1
+                    end = time.monotonic() + seconds
+                except BlockingIOError:
+                    select.select([self.socket], [], [], 0.001)
+                while (frame := self.receive(0)) is not None:
+                    received.append(frame)
+        finally:
+            self.socket.setblocking(True)
+        return sent, received
+
+    def push(self, burst):
+        """Sends without reading, what of the burst the card takes at once."""
+        self.socket.setblocking(False)
+        try:
+            for frame in burst:
+                self.send(frame)
+        except BlockingIOError:
+            time.sleep(0.05)
+        finally:
+            self.socket.setblocking(True)
+
+    def converse(self, queries, window=16, seconds=5):
+        """Sends the queries, never more than `window` ahead of what came back; the frames that came back."""
+        received, sent, end = [], 0, time.monotonic() + seconds
+        while len(received) < len(queries) and time.monotonic() < end:
+            while sent < len(queries) and sent - len(received) < window:
+                self.send(queries[sent])
+                sent += 1
+            frame = self.receive(end - time.monotonic())
+            if frame is not None:
+                received.append(frame)
+                end = time.monotonic() + seconds
+        return received
 
     def drain(self, quiet=0.0):
         """All frames until none has come for `quiet` seconds."""
@@ -87,26 +152,30 @@ class CommandFailed(AssertionError):
 
 
 class Guest:
-    """Use as a context manager. `cards`: (name, QEMU's device string); card i sits at 0000:00:(8+i).0."""
+    """`cards`: QEMU's device strings by name; the i-th sits at 0000:00:(8+i).0, one after a multifunction one beside it.
 
-    def __init__(self, initramfs, cards, has_iommu, cpus=2, memory_mb=640):
+    The card `on_tap` has TAP_QUEUES queues.
+    """
+
+    def __init__(self, initramfs, cards, has_iommu, on_tap=None, cpus=4, memory_mb=640):
+        self.on_tap = on_tap
         self.folder = tempfile.mkdtemp(prefix="signpost-nic-")
         self.initramfs, self.has_iommu, self.cpus, self.memory_mb = initramfs, has_iommu, cpus, memory_mb
-        self.cards = cards
-        self.address = {name: f"0000:00:{8 + i:02x}.0" for i, (name, _) in enumerate(cards)}
-        self.mac = {name: bytes([0x52, 0x54, 0, 0x12, 0x34, 0x50 + i]) for i, (name, _) in enumerate(cards)}
+        self.cards, self.address, slot, function = cards, {}, 7, 0
+        for name, device in cards.items():
+            slot, function = (slot, 1) if function == -1 else (slot + 1, 0)
+            self.address[name] = f"0000:00:{slot:02x}.{function}"
+            function = -1 if "multifunction" in device else 0
+        self.mac = {name: bytes([0x52, 0x54, 0, 0x12, 0x34, 0x50 + i]) for i, name in enumerate(cards)}
         self.wire, self.log, self.unread, self.qemu, self.monitor = {}, "", "", None, None
 
-    def __enter__(self):
+    def open(self):
+        atexit.register(self.close)
         try:
             self.start()
         except BaseException:
             self.close()
             raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def start(self):
         kernel = glob.glob(os.path.join(FOLDER, "root", "boot", "vmlinuz-*"))[0]
@@ -118,11 +187,15 @@ class Guest:
                    "console=ttyS0 loglevel=1 panic=-1 " + ("intel_iommu=on" if self.has_iommu else "")]
         if self.has_iommu:
             command += ["-device", "intel-iommu,intremap=on"]
-        for i, (name, device) in enumerate(self.cards):
-            wire = self.wire[name] = Wire(self.folder, name)
-            command += ["-netdev", f"dgram,id={name},local.type=unix,local.path={wire.near},remote.type=unix,"
-                        f"remote.path={wire.far}", "-device",
-                        f"{device},netdev={name},mac={self.mac[name].hex(':')},addr={8 + i:02x}.0"]
+        for name, device in self.cards.items():
+            wire = self.wire[name] = Wire(self.folder, name, is_patient=name != self.on_tap)
+            if name == self.on_tap:
+                command = [WITH_TAP, "nic0", str(TAP_QUEUES), wire.near, wire.far, *command, "-netdev",
+                           f"tap,id={name},ifname=nic0,queues={TAP_QUEUES},script=no,downscript=no,vnet_hdr=off"]
+            else:
+                command += ["-netdev", f"dgram,id={name},local.type=unix,local.path={wire.near},remote.type=unix,"
+                            f"remote.path={wire.far}"]
+            command += ["-device", f"{device},netdev={name},mac={self.mac[name].hex(':')},addr={self.address[name][8:]}"]
         self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                      bufsize=0, start_new_session=True)
         self.wait_text("GUEST-READY", BOOT_S)

@@ -240,4 +240,31 @@ TEST(Options, OfTheStandbyKnowNothingOfPorts)
     }
 }
 
+TEST(Options, TakeTheKernelInterfaceWithOrWithoutTheWayToIt)
+{
+    Parsed plain({"--port", "pci:01:00.0", "--kernel-interface", "dns0"});
+    ASSERT_EQ(plain.rc, 0) << plain.why;
+    EXPECT_EQ(plain.o.kernel_way, KERNEL_WAY_AUTO);
+    EXPECT_STREQ(plain.o.kernel_interface, "dns0");
+    Parsed vhost({"--port", "pci:01:00.0", "--kernel-interface=vhost:dns0"});
+    ASSERT_EQ(vhost.rc, 0) << vhost.why;
+    EXPECT_EQ(vhost.o.kernel_way, KERNEL_WAY_VHOST);
+    EXPECT_STREQ(vhost.o.kernel_interface, "dns0");
+    Parsed tap({"--port", "pci:01:00.0", "--kernel-interface", "tap:a23456789012345"});
+    ASSERT_EQ(tap.rc, 0) << tap.why;
+    EXPECT_EQ(tap.o.kernel_way, KERNEL_WAY_TAP);
+    for (const char *bad : {"", "tap:", "a234567890123456", "a b", "a/b", "veth:x", "a,b"}) {
+        Parsed p({"--port", "pci:01:00.0", "--kernel-interface", bad});
+        EXPECT_EQ(p.rc, -EINVAL) << bad;
+        EXPECT_THAT(p.why, HasSubstr("at most 15 characters")) << bad;
+    }
+}
+
+TEST(Options, AskTheCardUnlessTold)
+{
+    EXPECT_TRUE(Parsed({"--port", "pci:01:00.0"}).o.has_offloads);
+    EXPECT_FALSE(Parsed({"--port", "pci:01:00.0", "--offloads", "off"}).o.has_offloads);
+    EXPECT_EQ(Parsed({"--port", "pci:01:00.0", "--offloads", "some"}).rc, -EINVAL);
+}
+
 } // namespace
