@@ -6,11 +6,15 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include <sched.h>
+#include <unistd.h>
+
 #include <map>
 
 #include "tests/support/image_maker.h"
 
 extern "C" {
+#include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/publish.h"
 #include "dataplane/worker_dpdk.h"
 }
@@ -365,6 +369,39 @@ TEST_F(WorkerOnRings, CountsByPortWhatItReceivedSentAndCouldNotSend)
     EXPECT_EQ(w.at[0].received, 5u);
     EXPECT_EQ(w.at[0].sent, 2u);
     EXPECT_EQ(w.at[0].refused, 3u);
+}
+
+TEST_F(WorkerOnRings, KeepsWhatIsForTheKernelToItsBudgetWhenMoreIsWaiting)
+{
+    if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
+        GTEST_SKIP() << "no TAP interface in a network namespace of its own: " << strerror(errno);
+    publish();
+    char why[KERNEL_DOOR_WHY_CAP] = "";
+    kernel_door_config config{};
+    config.way = KERNEL_WAY_TAP;
+    config.name = "spdoor0";
+    config.mac[0] = 2; // a ring has no address
+    config.mtu = 1500;
+    config.pool = p.pool;
+    p.door = kernel_door_open(&config, why);
+    ASSERT_NE(p.door, nullptr) << why;
+    p.packet.has_kernel = true;
+    const Bytes other = frame(p.packet.mac, query(1), {false, 0, "192.0.2.54"});
+    for (unsigned i = 0; i < WORKER_BURST + WORKER_BURST / 2; i++)
+        feed(other);
+    EXPECT_EQ(worker_turn(&w), unsigned(WORKER_BURST));
+    EXPECT_EQ(counted()["kernel_packets"], unsigned(WORKER_BURST));
+    EXPECT_EQ(counted()["kernel_full"], unsigned(WORKER_BURST - WORKER_KERNEL_BUDGET)) << "a full burst";
+    EXPECT_GE(worker_turn(&w), unsigned(WORKER_BURST / 2));
+    EXPECT_EQ(counted()["kernel_full"], unsigned(WORKER_BURST - WORKER_KERNEL_BUDGET)) << "half a burst: all went";
+    kernel_door_statistics door{};
+    for (unsigned i = 0; i < 5000 && door.taken + door.refused < WORKER_KERNEL_BUDGET + WORKER_BURST / 2; i++) {
+        usleep(1000);
+        kernel_door_get_statistics(p.door, &door);
+    }
+    EXPECT_EQ(door.taken + door.refused, unsigned(WORKER_KERNEL_BUDGET + WORKER_BURST / 2)) << "none is lost silently";
+    kernel_door_close(p.door);
+    p.door = nullptr;
 }
 
 TEST_F(WorkerOnRings, EndsWhenTold)

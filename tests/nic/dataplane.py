@@ -22,8 +22,9 @@ class DataPlane:
         ports = " ".join(f"--port pci:{guest.address[card]}" for card in cards)
         if door:
             options = (*options, "--kernel-interface", door)
-        guest.run("rm -rf /tmp/state; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost; chmod 777 /tmp/state "
-                  "/run/signpost")
+        guest.run("rm -rf /tmp/state /run/signpost; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost")
+        if prefix == "setuser":
+            guest.run("chown -R 65534 /tmp/state /run/signpost")
         guest.run(f"{prefix} signpost-dataplane {ports} --state-dir /tmp/state --idle sleep --address {frames.NODE} "
                   f"--address {frames.NODE6} {' '.join(options)} >/tmp/log 2>&1 </dev/null & PID=$!")
         if wait:
