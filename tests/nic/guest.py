@@ -82,7 +82,10 @@ class Wire:
             answer = frames.neighbour_answer(frame)
             if answer is None:
                 return frame
-            self.send(answer)
+            try:
+                self.send(answer)
+            except BlockingIOError:
+                pass  # it asks again
         return None
 
     def pour(self, burst, seconds):
@@ -124,7 +127,7 @@ class Wire:
             while sent < len(queries) and sent - len(received) < window:
                 self.send(queries[sent])
                 sent += 1
-            frame = self.receive(end - time.monotonic())
+            frame = self.wait_for(lambda f: f[:6] == frames.CLIENT_MAC, end - time.monotonic())
             if frame is not None:
                 received.append(frame)
                 end = time.monotonic() + seconds

@@ -7,14 +7,13 @@ import pytest
 import frames
 import world
 from checks import check_answers, check_burst
-from dataplane import assert_same
+from dataplane import DataPlane, assert_same, bind
 from tcp import Connection
 
 
 @pytest.fixture(scope="module")
-def pair(request, vfio_guest):
+def pair(vfio_guest):
     """Two ports of different drivers in one process, each with its own interface of the kernel."""
-    from dataplane import DataPlane
     up = DataPlane(vfio_guest, ["second_half", "first_half"], door="tap:dns0")
     yield up
     up.finish()
@@ -81,6 +80,7 @@ def test_the_kernel_is_reached_by_vhost_net(vfio_guest, start):
 
 def test_it_runs_as_an_ordinary_user_without_huge_pages(vfio_guest, start):
     """The group's file and the limit on locked memory are all that it needs."""
+    bind(vfio_guest, "e1000e", "vfio-pci")
     group = vfio_guest.run(f"basename $(readlink /sys/bus/pci/devices/{vfio_guest.address['e1000e']}/iommu_group)").strip()
     vfio_guest.run(f"chmod 666 /dev/vfio/vfio; "
                    f"chown 65534 /dev/vfio/{group}; ulimit -l unlimited")
