@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "tests/support/image_maker.h"
@@ -402,6 +404,54 @@ TEST_F(WorkerOnRings, KeepsWhatIsForTheKernelToItsBudgetWhenMoreIsWaiting)
     EXPECT_EQ(door.taken + door.refused, unsigned(WORKER_KERNEL_BUDGET + WORKER_BURST / 2)) << "none is lost silently";
     kernel_door_close(p.door);
     p.door = nullptr;
+}
+
+// A capture file of `count` equal frames, as net_pcap reads it.
+void write_capture(const std::string &path, const Bytes &bytes, unsigned count)
+{
+    const uint32_t head[] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1};
+    const uint32_t length = static_cast<uint32_t>(bytes.size()), record[] = {0, 0, length, length};
+    std::ofstream file(path, std::ios::binary);
+    file.write(reinterpret_cast<const char *>(head), sizeof head);
+    for (unsigned i = 0; i < count; i++) {
+        file.write(reinterpret_cast<const char *>(record), sizeof record);
+        file.write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    }
+}
+
+TEST_F(WorkerOnRings, GoesOnWhenBuffersAreThereAgain)
+{
+    publish();
+    char folder[] = "/tmp/signpost-worker-XXXXXX", why[PORT_WHY_CAP] = "";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    const std::string in = std::string(folder) + "/in.pcap", out = std::string(folder) + "/out.pcap";
+    const Bytes broadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    write_capture(in, frame(broadcast.data(), query(1)), 200);
+    port_spec spec{};
+    spec.kind = PORT_VDEV;
+    snprintf(spec.name, sizeof spec.name, "net_pcap0,rx_pcap=%s,tx_pcap=%s", in.c_str(), out.c_str());
+    port_plan plan{};
+    plan.worker_count = 1;
+    plan.has_offloads = true;
+    port card{};
+    ASSERT_EQ(port_open(&card, &spec, &plan, why), 0) << why;
+    ASSERT_EQ(port_start(&card, why), 0) << why;
+    worker other{};
+    worker_init(&other, 0, &card, 1, IDLE_BUSY, counters, nullptr, &stop);
+    std::vector<rte_mbuf *> held;
+    while (rte_mbuf *m = rte_pktmbuf_alloc(card.pool))
+        held.push_back(m);
+    port_statistics statistics{};
+    worker_turn(&other);
+    port_get_statistics(&card, &statistics);
+    EXPECT_GE(statistics.no_buffer, 1u) << "counted";
+    EXPECT_EQ(counted()["tx_packets"], 0u);
+    for (rte_mbuf *m : held)
+        rte_pktmbuf_free(m);
+    EXPECT_EQ(worker_turn(&other), unsigned(WORKER_BURST));
+    EXPECT_EQ(counted()["tx_packets"], unsigned(WORKER_BURST)) << "recovered by itself";
+    port_close(&card);
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(WorkerOnRings, EndsWhenTold)
