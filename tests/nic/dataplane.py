@@ -16,6 +16,7 @@ class DataPlane:
 
     def __init__(self, guest, cards, options=(), driver="vfio-pci", door="", prefix="", wait=True):
         self.guest, self.cards, self.door, self.is_ended = guest, cards, door.split(":")[-1], False
+        assert guest.try_run("kill -0 $PID 2>/dev/null")[0] != 0, "another data plane still runs in this guest"
         for card in cards:
             bind(guest, card, driver)
             guest.wire[card].drain()

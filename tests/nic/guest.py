@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small QEMU guest with emulated cards: no root, no KVM, no tap. Frames travel as datagrams of Unix sockets."""
 import atexit
+import ctypes
 import glob
 import json
 import os
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -24,6 +26,11 @@ DRIVERS = "bus_pci bus_vdev mempool_ring net_e1000 net_vmxnet3 net_virtio"
 WITH_TAP = os.path.join(HERE, "guest", "with_tap")
 TAP_QUEUES = 2
 BOOT_S, COMMAND_S = 60, 30  # of a guest on a busy machine: far more than it takes
+
+
+def end_with_parent():
+    """In a child: whatever ends the tests ends QEMU."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def missing():
@@ -200,7 +207,7 @@ class Guest:
                             f"remote.path={wire.far}"]
             command += ["-device", f"{device},netdev={name},mac={self.mac[name].hex(':')},addr={self.address[name][8:]}"]
         self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                     bufsize=0, start_new_session=True)
+                                     bufsize=0, start_new_session=True, preexec_fn=end_with_parent)
         self.wait_text("GUEST-READY", BOOT_S)
         self.monitor = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.monitor.settimeout(COMMAND_S)

@@ -60,6 +60,14 @@ def test_the_card_of_the_default_route_is_refused_unless_forced(vfio_guest):
     vfio_guest.run(f"nic unbind {card}")
 
 
+def test_a_card_in_use_is_refused_with_the_process(vfio_guest, start):
+    """The kernel would wait for it, and the script with it."""
+    dataplane = start(vfio_guest, ["e1000e"])
+    status, text = vfio_guest.try_run(f"nic unbind {vfio_guest.address['e1000e']} 2>&1")
+    assert status == 1 and "in use by process" in text and "signpost" in text
+    assert dataplane.is_running()
+
+
 def test_what_is_no_card_is_told(vfio_guest):
     for words, said in (("bind nothing0", "no such interface"), ("bind lo", "without a card"),
                         ("bind 0000:00:1e.0", "no such PCI device"), ("bind 0000:00:00.0", "no network card")):
