@@ -17,9 +17,10 @@ struct options {
     const char *socket;
     bool is_json, is_forced;
     const char *client, *reason, *duration;
-    long long max;                // 0: the daemon's choice
-    json_t *down, *up;            // simulate
-    const char *set[CTL_SET_MAX]; // replay
+    const char *dataplane, *address, *name, *verdict; // capture
+    long long max;                                    // 0: the daemon's choice
+    json_t *down, *up;                                // simulate
+    const char *set[CTL_SET_MAX];                     // replay
     unsigned set_count;
 };
 
@@ -31,6 +32,12 @@ int ctl_dataplane_args(int argc, char **argv, const struct options *options);
 
 // standby-args FILE: one argument a line.
 int ctl_standby_args(int argc, char **argv, const struct options *options);
+
+// doctor [FILE]: what of this machine stands in the way. ctl_doctor.c.
+int ctl_doctor(int argc, char **argv, const struct options *options);
+
+// capture FILE. ctl_capture.c.
+int ctl_capture(int argc, char **argv, const struct options *options);
 
 // manual [verdicts]: Markdown.
 int ctl_manual(int argc, char **argv, const struct options *options);

@@ -13,7 +13,8 @@
 #include "control/ctl_local.h"
 #include "control/ctl_text.h"
 
-#define SOCKET_DEFAULT "/run/signpost/control.sock"
+#define SOCKET_DEFAULT    "/run/signpost/control.sock"
+#define DATAPLANE_DEFAULT "/run/signpost/dataplane.sock"
 
 struct command {
     const char *name, *arguments, *help;
@@ -121,6 +122,11 @@ static const struct command commands[] = {
     {"check", "FILE", "checks a configuration file and its zones; needs no daemon", 1, 1, ctl_check, NULL, NULL},
     {"dataplane-args", "FILE", "the arguments of signpost-dataplane for this file; needs no daemon", 1, 1,
      ctl_dataplane_args, NULL, NULL},
+    {"capture", "FILE [--for 60s] [--max N] [--address IP] [--name NAME] [--verdict WORD]",
+     "packets as the workers saw them, with what became of each, as pcapng; `-` is standard output", 1, 1, ctl_capture,
+     NULL, NULL},
+    {"doctor", "[FILE]", "what of this machine stands in the way of a node, with remedies; needs no daemon", 0, 1,
+     ctl_doctor, NULL, NULL},
     {"standby-args", "FILE", "the arguments of signpost-standby for this file; needs no daemon", 1, 1, ctl_standby_args,
      NULL, NULL},
     {"replay", "JOURNAL FILE [--set PATH=VALUE]...",
@@ -139,6 +145,7 @@ static void print_help(FILE *out)
     fputs("  version\n        versions of this program and of the daemon\n\n"
           "Options:\n"
           "  --socket PATH   admin socket (default: SIGNPOST_SOCKET, else " SOCKET_DEFAULT ")\n"
+          "  --dataplane PATH  the data plane's socket, for capture (default " DATAPLANE_DEFAULT ")\n"
           "  --json          the daemon's reply as one JSON object\n"
           "  -h, --help      this text\n\n"
           "Exit status: 0 done, 1 refused, 2 wrong usage or configuration, 3 the daemon cannot be reached.\n",
@@ -247,7 +254,22 @@ static int run(int argc, char **argv, const struct options *o)
     return CTL_USAGE;
 }
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_FORCE, OPT_CLIENT, OPT_REASON, OPT_FOR, OPT_MAX, OPT_DOWN, OPT_UP, OPT_SET };
+enum {
+    OPT_SOCKET = 256,
+    OPT_JSON,
+    OPT_FORCE,
+    OPT_CLIENT,
+    OPT_REASON,
+    OPT_FOR,
+    OPT_MAX,
+    OPT_DOWN,
+    OPT_UP,
+    OPT_SET,
+    OPT_DATAPLANE,
+    OPT_ADDRESS,
+    OPT_NAME,
+    OPT_VERDICT
+};
 
 static const struct option long_options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
                                              {"json", no_argument, NULL, OPT_JSON},
@@ -259,6 +281,10 @@ static const struct option long_options[] = {{"socket", required_argument, NULL,
                                              {"down", required_argument, NULL, OPT_DOWN},
                                              {"up", required_argument, NULL, OPT_UP},
                                              {"set", required_argument, NULL, OPT_SET},
+                                             {"dataplane", required_argument, NULL, OPT_DATAPLANE},
+                                             {"address", required_argument, NULL, OPT_ADDRESS},
+                                             {"name", required_argument, NULL, OPT_NAME},
+                                             {"verdict", required_argument, NULL, OPT_VERDICT},
                                              {"help", no_argument, NULL, 'h'},
                                              {"version", no_argument, NULL, 'V'},
                                              {NULL, 0, NULL, 0}};
@@ -306,6 +332,18 @@ static bool take_option(struct options *o, int option, int *status)
             return fprintf(stderr, "signpostctl: more than %d times --set\n", CTL_SET_MAX), false;
         o->set[o->set_count++] = optarg;
         return true;
+    case OPT_DATAPLANE:
+        o->dataplane = optarg;
+        return true;
+    case OPT_ADDRESS:
+        o->address = optarg;
+        return true;
+    case OPT_NAME:
+        o->name = optarg;
+        return true;
+    case OPT_VERDICT:
+        o->verdict = optarg;
+        return true;
     case 'h':
         print_help(stdout);
         *status = CTL_OK;
@@ -323,7 +361,7 @@ static bool take_option(struct options *o, int option, int *status)
 int main(int argc, char **argv)
 {
     const char *from_environment = getenv("SIGNPOST_SOCKET");
-    struct options o = {.socket = from_environment ? from_environment : SOCKET_DEFAULT};
+    struct options o = {.socket = from_environment ? from_environment : SOCKET_DEFAULT, .dataplane = DATAPLANE_DEFAULT};
     o.down = json_array();
     o.up = json_array();
     int status = CTL_OK, option;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/counters_page.h"
 #include "dataplane/eal_dpdk.h"
 #include "dataplane/guardian.h"
@@ -38,7 +39,8 @@ struct program {
     struct port port[OPTIONS_PORT_MAX];
     unsigned port_count;
     struct counters_memory counters;
-    struct worker *worker; // options.core_count of them
+    struct capture_memory capture; // page is null: there is none
+    struct worker *worker;         // options.core_count of them
     struct manager *manager;
     struct kernel_quiet quiet;
     struct port_care care;
@@ -102,6 +104,7 @@ static int start_manager(struct program *p)
     const struct manager_config config = {.socket_path = p->options.socket_path,
                                           .state_dir = p->options.state_dir,
                                           .counters = &p->counters,
+                                          .capture = &p->capture,
                                           .worker_count = p->options.core_count,
                                           .owner = geteuid()};
     p->manager = manager_new(&config, why);
@@ -141,6 +144,7 @@ static int start_workers(struct program *p)
             return -1;
         worker_init(&p->worker[i], i, p->port, p->port_count, options_idle(&p->options), &p->counters.page->block[i],
                     limit, &p->stop);
+        p->worker[i].capture = p->capture.page;
         if (eal_launch(i, worker_run, &p->worker[i]) < 0)
             return -1;
     }
@@ -208,6 +212,7 @@ static void stop_all(struct program *p)
         port_close(&p->port[i]);
     kernel_quiet_close(&p->quiet);
     counters_page_fini(&p->counters);
+    capture_fini(&p->capture);
     free(p->worker);
     for (unsigned i = 0; i < p->options.port_count; i++)
         if (p->options.port[i].kind == PORT_MEMIF)
@@ -244,6 +249,8 @@ static int start_all(struct program *p)
         return -1;
     }
     memset(p->worker, 0, sizeof *p->worker * p->options.core_count);
+    if (capture_init(&p->capture, p->options.core_count) < 0)
+        log_warning("no memory for captures: signpostctl capture will not work");
     if (start_ports(p) < 0 || start_manager(p) < 0)
         return -1;
     start_stream(p);

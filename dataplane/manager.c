@@ -46,6 +46,7 @@ struct manager {
     uint64_t zone_announced, order_announced; // generations of the last PUBLISHED
     struct image_checker *checker;
     struct image_store *store;
+    uint64_t capturing; // serial of the connection that captures; 0: none
     struct log_limit refuse_limit, grace_limit;
     bool has_thread, has_reclaimer;
     pthread_t thread;
@@ -58,13 +59,18 @@ struct manager {
 
 // ---- sending ----
 
-static void close_connection(struct connection *c)
+static void close_connection(struct manager *m, struct connection *c)
 {
+    if (c->serial == m->capturing) {
+        __atomic_store_n(&m->config.capture->page->is_on, 0, __ATOMIC_RELEASE);
+        m->capturing = 0;
+        log_notice("the capture of packets is over");
+    }
     close(c->fd);
     c->fd = -1;
 }
 
-static void send_message(struct connection *c, struct image_message *m, int fd)
+static void send_message(struct manager *manager, struct connection *c, struct image_message *m, int fd)
 {
     m->monotonic_ns = m->monotonic_ns ? m->monotonic_ns : log_now_ns();
     const int rc = image_socket_send(c->fd, m, fd);
@@ -72,7 +78,7 @@ static void send_message(struct connection *c, struct image_message *m, int fd)
         if (rc != -EPIPE && rc != -ECONNRESET)
             log_warning("image socket: connection closed: %s",
                         rc == -EAGAIN ? "the peer does not read" : strerror(-rc));
-        close_connection(c);
+        close_connection(manager, c);
     }
 }
 
@@ -88,7 +94,7 @@ static void send_hello(struct manager *m, struct connection *c)
     hello.worker_count = m->config.worker_count;
     fill_generations(m, &hello);
     snprintf(hello.text, sizeof hello.text, "%s", SIGNPOST_VERSION);
-    send_message(c, &hello, m->config.counters->fd);
+    send_message(m, c, &hello, m->config.counters->fd);
 }
 
 static const char *kind_name(uint32_t kind)
@@ -121,7 +127,7 @@ static void send_result(struct manager *m, uint64_t serial, uint32_t kind, uint6
     snprintf(result.text, sizeof result.text, "%s", text);
     for (unsigned i = 0; i < IMAGE_CONNECTION_MAX; i++)
         if (m->connection[i].fd >= 0 && m->connection[i].serial == serial)
-            send_message(&m->connection[i], &result, -1);
+            send_message(m, &m->connection[i], &result, -1);
 }
 
 static void send_published(struct manager *m, enum image_kind kind, uint64_t zone, uint64_t order, uint64_t at_ns)
@@ -132,7 +138,7 @@ static void send_published(struct manager *m, enum image_kind kind, uint64_t zon
     message.order_generation = order;
     for (unsigned i = 0; i < IMAGE_CONNECTION_MAX; i++)
         if (m->connection[i].fd >= 0)
-            send_message(&m->connection[i], &message, -1);
+            send_message(m, &m->connection[i], &message, -1);
 }
 
 // ---- publication ----
@@ -283,6 +289,20 @@ static void receive_image(struct manager *m, const struct image_message *message
 
 // ---- connections ----
 
+// One at a time: what stands in the rings belongs to one reader.
+static void start_capture(struct manager *m, struct connection *c)
+{
+    struct image_message reply = {.type = IMAGE_MESSAGE_CAPTURE};
+    const struct capture_memory *capture = m->config.capture;
+    const bool is_there = capture && capture->page;
+    reply.status = !is_there ? -ENOTSUP : m->capturing ? -EBUSY : 0;
+    if (reply.status == 0) {
+        m->capturing = c->serial;
+        log_notice("packets are being captured");
+    }
+    send_message(m, c, &reply, reply.status == 0 ? capture->fd : -1);
+}
+
 static void serve_connection(struct manager *m, struct connection *c)
 {
     for (unsigned i = 0; i < MESSAGES_PER_TURN && c->fd >= 0; i++) {
@@ -293,10 +313,12 @@ static void serve_connection(struct manager *m, struct connection *c)
             return;
         if (rc == 1 && message.type == IMAGE_MESSAGE_IMAGE) {
             receive_image(m, &message, fd, c->serial);
+        } else if (rc == 1 && message.type == IMAGE_MESSAGE_CAPTURE) {
+            start_capture(m, c);
         } else {
             if (rc != 0)
                 log_warning("image socket: connection closed: the peer does not speak this protocol");
-            close_connection(c);
+            close_connection(m, c);
         }
         if (fd >= 0)
             close(fd);
@@ -458,7 +480,7 @@ void manager_free(struct manager *m)
     }
     for (unsigned i = 0; i < IMAGE_CONNECTION_MAX; i++)
         if (m->connection[i].fd >= 0)
-            close_connection(&m->connection[i]);
+            close_connection(m, &m->connection[i]);
     if (m->listener >= 0) {
         unlink(m->config.socket_path);
         close(m->listener);

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/counters_page.h"
 
 #ifdef __cplusplus
@@ -21,6 +22,7 @@ struct manager_config {
     const char *socket_path;
     const char *state_dir; // last good images; null: none are kept
     struct counters_memory *counters;
+    struct capture_memory *capture; // null, or without a page: no captures
     unsigned worker_count;
     uid_t owner; // besides root, may connect
 };

@@ -11,6 +11,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/publish.h"
 
@@ -168,7 +169,10 @@ static unsigned serve_port(struct worker *w, unsigned at, uint64_t tsc)
     b.slot_count = b.send_count = b.drop_count = b.kernel_count = 0;
     b.rx_bytes = b.tx_bytes = 0;
     fill_slots(w, port, frame, n, &b);
-    packet_handle_burst(&w->context, &port->packet, b.slot, b.slot_count);
+    if (capture_is_on(w->capture))
+        capture_handle_burst(w->capture, w->number, &w->context, &port->packet, b.slot, b.slot_count, w->clock.wall_us);
+    else
+        packet_handle_burst(&w->context, &port->packet, b.slot, b.slot_count);
     sort_by_verdict(port, &b);
     counters_add(w->counters, COUNTER_rx_packets, n);
     counters_add(w->counters, COUNTER_rx_bytes, b.rx_bytes);

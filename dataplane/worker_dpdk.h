@@ -44,6 +44,7 @@ struct worker {
     enum idle_policy idle; // IDLE_BUSY or IDLE_SLEEP
     const bool *stop;      // set by the main thread
     struct counters_block *counters;
+    struct capture_page *capture; // ring `number` is ours; null: none
     struct answer_context context;
     struct worker_clock clock;
     unsigned empty_turns, sleep_us;

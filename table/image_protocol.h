@@ -21,10 +21,13 @@ enum {
 };
 
 enum image_message_type {
-    IMAGE_MESSAGE_HELLO = 1,    // data plane -> control, first; carries the counters memfd
-    IMAGE_MESSAGE_IMAGE = 2,    // control -> data plane; carries the sealed image memfd
-    IMAGE_MESSAGE_RESULT = 3,   // data plane -> control: image accepted or refused
-    IMAGE_MESSAGE_PUBLISHED = 4 // data plane -> control: every worker has this generation, older ones are reclaimed
+    IMAGE_MESSAGE_HELLO = 1,     // data plane -> control, first; carries the counters memfd
+    IMAGE_MESSAGE_IMAGE = 2,     // control -> data plane; carries the sealed image memfd
+    IMAGE_MESSAGE_RESULT = 3,    // data plane -> control: image accepted or refused
+    IMAGE_MESSAGE_PUBLISHED = 4, // data plane -> control: every worker has this generation, older ones are reclaimed
+    // tool -> data plane: wants to capture packets. data plane -> tool: status 0 and the memfd of capture_page.h,
+    // -EBUSY while another tool does, or -ENOTSUP. The capture is over when the connection ends.
+    IMAGE_MESSAGE_CAPTURE = 5
 };
 
 struct image_message {
