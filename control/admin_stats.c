@@ -1,10 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/admin_commands.h"
 #include "control/metrics.h"
 #include "health/prober.h"
+
+// How busy a worker is and what a burst costs, since the data plane started: the room that is left is seen before it is
+// used up.
+static void set_load(json_t *counters, const struct counters_page *page, const struct counters_block *block,
+                     uint64_t received)
+{
+    const double busy = (double)block->value[COUNTER_busy_cycles], bursts = (double)block->value[COUNTER_loops_busy];
+    const double packets = (double)block->value[COUNTER_rx_packets];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const double age_s = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)page->started_at_us / 1e6;
+    if (bursts > 0) {
+        json_object_set_new(counters, "mean_burst", json_real(packets / bursts));
+        json_object_set_new(counters, "cycles_per_burst", json_real(busy / bursts));
+    }
+    if (packets > 0) {
+        json_object_set_new(counters, "cycles_per_packet", json_real(busy / packets));
+        json_object_set_new(counters, "share_of_packets", json_real(packets / (double)received));
+    }
+    if (age_s > 0 && page->ticks_per_s) {
+        const double idle = 1 - busy / (age_s * (double)page->ticks_per_s);
+        json_object_set_new(counters, "idle_share", json_real(idle < 0 ? 0 : idle));
+    }
+}
 
 static json_t *workers_json(struct daemon *d, json_t *total)
 {
@@ -12,7 +37,9 @@ static json_t *workers_json(struct daemon *d, json_t *total)
     struct counters_block *block = calloc(COUNTERS_BLOCK_MAX, sizeof *block);
     const unsigned count = block ? worker_watch_read(d->watch, &page, block, COUNTERS_BLOCK_MAX) : 0;
     json_t *workers = json_array(), *filter = json_object();
-    uint64_t sum[COUNTER_COUNT] = {0};
+    uint64_t sum[COUNTER_COUNT] = {0}, received = 0;
+    for (unsigned w = 0; w < count; w++)
+        received += block[w].value[COUNTER_rx_packets];
     for (unsigned w = 0; w < count; w++) {
         json_t *counters = json_object();
         for (unsigned c = 0; c < COUNTER_COUNT; c++) {
@@ -21,6 +48,8 @@ static json_t *workers_json(struct daemon *d, json_t *total)
         }
         json_object_set_new(counters, "zone_generation", json_integer((json_int_t)block[w].zone_generation));
         json_object_set_new(counters, "order_generation", json_integer((json_int_t)block[w].order_generation));
+        if (w + 1 < count) // the last block is the stream thread's, which waits in poll
+            set_load(counters, &page, &block[w], received);
         json_array_append_new(workers, counters);
     }
     for (unsigned c = 0; count && c < COUNTER_COUNT; c++)

@@ -266,11 +266,31 @@ static void print_numbers(const char *title, const json_t *object, bool skip_zer
     }
 }
 
+static void print_load(const json_t *workers)
+{
+    const json_t *w;
+    size_t number;
+    json_array_foreach(workers, number, w)
+    {
+        if (!json_object_get(w, "idle_share"))
+            continue;
+        printf("worker %zu: %.1f %% idle", number, 100 * json_real_value(json_object_get(w, "idle_share")));
+        if (json_object_get(w, "cycles_per_packet"))
+            printf(", %.1f packets a burst, %.0f cycles a burst, %.0f a packet, %.0f %% of all packets",
+                   json_real_value(json_object_get(w, "mean_burst")),
+                   json_real_value(json_object_get(w, "cycles_per_burst")),
+                   json_real_value(json_object_get(w, "cycles_per_packet")),
+                   100 * json_real_value(json_object_get(w, "share_of_packets")));
+        putchar('\n');
+    }
+}
+
 void ctl_text_stats(const json_t *r)
 {
     print_numbers("control", json_object_get(r, "control"), false);
     print_numbers("heartbeats", json_object_get(r, "heartbeats"), false);
     print_numbers("data plane, all workers (zeros are left out)", json_object_get(r, "dataplane"), true);
+    print_load(json_object_get(r, "workers"));
 }
 
 void ctl_text_history_entry(const json_t *e)

@@ -13,6 +13,7 @@
 #include "table/order_image.h"
 #include "table/zone_image.h"
 
+#define HUGE_PAGE_BYTES (2ull << 20)
 enum { SEALS_NEEDED = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
 
 static int refuse(int rc, char why[IMAGE_TEXT_CAP], const char *text)
@@ -50,11 +51,51 @@ int image_map_from_memfd(int fd, uint64_t bytes, enum image_kind kind, struct im
         return refuse(-errno, why, "fstat");
     if (bytes < sizeof(struct image_header) || bytes > IMAGE_MAX_BYTES || (uint64_t)st.st_size != bytes)
         return refuse(-EBADMSG, why, "the memfd has not the size that the message says");
-    // Not MAP_POPULATE: the check touches every page, on a thread that may take its time.
+    // Not MAP_POPULATE: the check copies or touches every page, on a thread that may take its time.
     void *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
         return refuse(-errno, why, "mmap");
-    return map_new(base, bytes, kind, map, why);
+    const int rc = map_new(base, bytes, kind, map, why);
+    if (rc == 0)
+        (*map)->is_shared = true;
+    return rc;
+}
+
+// Private memory for an image, on huge pages where the kernel gives them: look-ups at random places of a large image
+// would miss the translation buffer at nearly every step. Null when there is none.
+static void *map_private(size_t bytes)
+{
+    const size_t spare = bytes < HUGE_PAGE_BYTES ? 0 : HUGE_PAGE_BYTES;
+    uint8_t *base = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    if (!spare)
+        return base;
+    // From a boundary of huge pages on; what is before and behind is given back.
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) & ~(page - 1);
+    const size_t before = (size_t)(-(uintptr_t)base & (HUGE_PAGE_BYTES - 1));
+    const size_t mapped = (bytes + spare + page - 1) & ~(page - 1);
+    if (before)
+        munmap(base, before);
+    if (mapped - before > whole)
+        munmap(base + before + whole, mapped - before - whole);
+    madvise(base + before, whole, MADV_HUGEPAGE); // refused where there are none: small pages do
+    return base + before;
+}
+
+// A large image out of the memfd's small pages. Without memory for a copy the memfd stays in use.
+static void settle(struct image_map *map)
+{
+    if (!map->is_shared || map->bytes < HUGE_PAGE_BYTES)
+        return;
+    void *copy = map_private(map->bytes);
+    if (!copy)
+        return;
+    memcpy(copy, map->base, map->bytes);
+    mprotect(copy, map->bytes, PROT_READ);
+    munmap((void *)(uintptr_t)map->base, map->bytes);
+    map->base = copy;
+    map->is_shared = false;
 }
 
 static int read_all(int fd, uint8_t *to, size_t len)
@@ -79,9 +120,9 @@ static int read_file(int fd, enum image_kind kind, struct image_map **map, char 
         (uint64_t)st.st_size > IMAGE_MAX_BYTES)
         return refuse(-EBADMSG, why, "not a regular file of an image's size");
     const size_t bytes = (size_t)st.st_size;
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED)
-        return refuse(-errno, why, "no memory for the image");
+    void *base = map_private(bytes);
+    if (!base)
+        return refuse(-ENOMEM, why, "no memory for the image");
     int rc = read_all(fd, base, bytes);
     if (rc < 0 || mprotect(base, bytes, PROT_READ) < 0) {
         munmap(base, bytes);
@@ -109,6 +150,7 @@ int image_map_from_file(const char *path, enum image_kind kind, struct image_map
 
 int image_map_check(struct image_map *map, char why[IMAGE_TEXT_CAP])
 {
+    settle(map);
     int rc = map->kind == IMAGE_ZONE ? zone_image_check(map->base, map->bytes, why)
                                      : order_image_check(map->base, map->bytes, why);
     if (rc < 0)

@@ -11,7 +11,7 @@ $(OBJ)/tests/bench/bench_worst: $(OBJ)/tests/bench/bench_worst.o $(call objs,$(S
 bench-worst: deps $(OBJ)/tests/bench/bench_worst ## instructions and time of the zones and messages that cost most
 	@scripts/bench-worst
 .PHONY: bench-worst
-$(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(call objs,$(SRC_table))
+$(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(OBJ)/dataplane/image_map.o $(call objs,$(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
 bench-failover: deps all ## from a fault to the changed answer, six faults, TRIALS (200) of each
@@ -23,7 +23,7 @@ bench-probes: deps all ## what 10,000 probes a second cost
 $(OBJ)/tests/bench/plain_answers: $(OBJ)/tests/bench/plain_answers.o $(call objs,$(SRC_dataplane) $(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
-$(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/dataplane/image_socket.o $(OBJ)/dataplane/log.o $(call objs,$(SRC_table))
+$(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/dataplane/image_socket.o $(OBJ)/dataplane/log.o $(OBJ)/dataplane/image_map.o $(call objs,$(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
 $(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call objs,$(SRC_dp_all) $(SRC_table))

@@ -95,18 +95,6 @@ static void fail(const char *what)
     exit(1);
 }
 
-static struct image_map *map_of(const void *image, size_t len, enum image_kind kind)
-{
-    char path[] = "/tmp/bench_workers.XXXXXX", why[IMAGE_TEXT_CAP];
-    struct image_map *map = NULL;
-    const int fd = mkstemp(path);
-    if (fd < 0 || write(fd, image, len) != (ssize_t)len || image_map_from_file(path, kind, &map, why) < 0)
-        fail("cannot map an image");
-    close(fd);
-    unlink(path);
-    return map;
-}
-
 static void done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns)
 {
     (void)user, (void)zone, (void)order, (void)grace_ns;
@@ -118,9 +106,11 @@ static void publish_world(unsigned names)
     memcpy(world.address, bench_v4, 4);
     bench_build_zone(&world);
     bench_build_order(&world);
+    struct image_map *zone, *order;
+    bench_map(world.zone_image, world.zone_len, IMAGE_ZONE, &zone);
+    bench_map(world.order_image, world.order_len, IMAGE_ORDER, &order);
     publish_init(done, NULL);
-    publish_swap(snapshot_new(map_of(world.zone_image, world.zone_len, IMAGE_ZONE),
-                              map_of(world.order_image, world.order_len, IMAGE_ORDER)));
+    publish_swap(snapshot_new(zone, order));
 }
 
 static void open_port(struct port *port, struct feed *feed)

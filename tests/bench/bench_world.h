@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "dataplane/image_map.h"
 #include "table/order_image.h"
 #include "table/zone_builder.h"
 
@@ -21,6 +25,23 @@ struct bench_world {
     void *zone_image, *order_image;
     size_t zone_len, order_len;
 };
+
+// The image as the data plane holds it: checked, and a large one on huge pages.
+static inline const void *bench_map(void *image, size_t len, enum image_kind kind, struct image_map **map)
+{
+    char why[IMAGE_TEXT_CAP] = "memfd";
+    const int fd = memfd_create("image", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+    size_t at = 0;
+    for (ssize_t n; at < len && (n = write(fd, (const uint8_t *)image + at, len - at)) > 0;)
+        at += (size_t)n;
+    if (at < len || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0 ||
+        image_map_from_memfd(fd, len, kind, map, why) < 0 || image_map_check(*map, why) < 0) {
+        fprintf(stderr, "an image cannot be mapped: %s\n", why);
+        exit(1);
+    }
+    close(fd);
+    return (*map)->base;
+}
 
 static inline void bench_add(struct zone_builder *b, const char *owner, uint16_t type, const void *rdata, unsigned len)
 {
