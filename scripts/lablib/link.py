@@ -39,12 +39,13 @@ def wire_name(text):
     return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".")) + b"\0"
 
 
-def query(number, name, kind=1, edns=True):
+def query(number, name, kind=1, edns=True, options=b""):
     """A message as resolvers send it: mixed case, EDNS with 1232 octets and DO every other time."""
     bits = number * 2654435761 >> 7
     mixed = "".join(c.upper() if bits >> (i % 23) & 1 else c for i, c in enumerate(name))
     message = struct.pack(">HHHHHH", number & 0xFFFF, 0, 1, 0, 0, edns) + wire_name(mixed) + struct.pack(">HH", kind, 1)
-    return message + (b"\0" + struct.pack(">HHIH", 41, 1232, 0x8000 * (number & 1), 0) if edns else b"")
+    opt = b"\0" + struct.pack(">HHIH", 41, 1232, 0x8000 * (number & 1), len(options)) + options
+    return message + (opt if edns else b"")
 
 
 def frame(message, mac, number):
@@ -122,10 +123,10 @@ class Link:
         return self.start(name, [*command, "--", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt",
                                   "--total-num-mbufs=49152", *options])
 
-    def make_images(self, folder, names, services):
+    def make_images(self, folder, names, services, *words):
         os.makedirs(self.path(folder), exist_ok=True)
         subprocess.run([os.path.join(BUILD, "release/tests/bench/make_images"), self.path(folder), str(names),
-                        str(services), ADDRESS], check=True)
+                        str(services), ADDRESS, *words], check=True)
 
     def dataplane(self, folder, *options):
         """Our data plane, answering from the images in `folder`. The process and its port's hardware address."""

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pure path, frame in to frame out, on prebuilt packets: no driver, no system call.
 //
-// usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N]
-//   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_subnet, a_edns_v6, nxdomain, wildcard, refused, tc
-//   verified: the driver has checked the UDP checksums; without it the path does
+// usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N] [limit]
+//   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_subnet, a_edns_v6, a_edns_all (cookie, subnet, rate
+//   limit), nxdomain, wildcard, refused, tc verified: the driver has checked the UDP checksums; without it the path
+//   does
 // Frames are handled in bursts of 32, as a worker does. Prints nanoseconds per answer (the time of copying the queries
 // into the buffers taken off) and answers made. Under callgrind with --toggle-collect=packet_handle_burst the
 // instructions of the path alone are counted.
@@ -14,6 +15,7 @@
 
 #include "dataplane/checksum.h"
 #include "dataplane/packet.h"
+#include "dataplane/rate_limit.h"
 #include "table/wire.h"
 #include "tests/bench/bench_world.h"
 
@@ -52,7 +54,7 @@ static unsigned put_question(struct wire_writer *w, const struct bench *x, unsig
     else if (is_case(x, "tc"))
         snprintf(text, sizeof text, "many.example.com");
     else if (is_case(x, "a_edns_2addr") || is_case(x, "a_edns_subnet") || is_case(x, "a_edns_cookie") ||
-             is_case(x, "a_edns_v6"))
+             is_case(x, "a_edns_v6") || is_case(x, "a_edns_all"))
         snprintf(text, sizeof text, "www%u.example.com", number % x->world.services);
     else
         snprintf(text, sizeof text, "host%u.example.com", number % x->world.names);
@@ -73,7 +75,14 @@ static unsigned put_message(uint8_t *out, const struct bench *x, unsigned number
     if (!has_edns)
         return (unsigned)w.at;
     wire_put(&w, "\0\0\51\4\320\0\0\0\0", 9);
-    if (is_case(x, "a_edns_cookie")) {
+    if (is_case(x, "a_edns_all")) {
+        const unsigned place = (unsigned)((uint64_t)number * 2654435761u % x->world.regions);
+        const uint8_t subnet[] = {
+            0, 8, 0, 7, 0, 1, 24, 0, (uint8_t)(1 + (place >> 16)), (uint8_t)(place >> 8), (uint8_t)place};
+        wire_put_u16(&w, 12 + sizeof subnet);
+        wire_put(&w, "\0\12\0\10cookie!!", 12);
+        wire_put(&w, subnet, sizeof subnet);
+    } else if (is_case(x, "a_edns_cookie")) {
         wire_put_u16(&w, 12);
         wire_put(&w, "\0\12\0\10cookie!!", 12);
     } else if (is_case(x, "a_edns_subnet")) {
@@ -185,7 +194,8 @@ int main(int argc, char **argv)
     x.world.services = number_of(argc, argv, "services", 16);
     x.world.regions = number_of(argc, argv, "regions", 65536);
     memcpy(x.world.address, bench_v4, 4);
-    x.world.service_flags = is_case(&x, "a_edns_subnet") ? ORDER_BY_REGION : 0;
+    x.world.is_limited = is_case(&x, "a_edns_all") || has_word(argc, argv, "limit");
+    x.world.service_flags = is_case(&x, "a_edns_subnet") || is_case(&x, "a_edns_all") ? ORDER_BY_REGION : 0;
     const unsigned count = ((unsigned)atoi(argv[3]) + PACKET_BURST_MAX - 1) / PACKET_BURST_MAX * PACKET_BURST_MAX;
     x.checksum = has_word(argc, argv, "verified") ? PACKET_CHECKSUM_GOOD : PACKET_CHECKSUM_UNKNOWN;
     struct counters_block *counters = aligned_alloc(128, sizeof *counters);
@@ -204,6 +214,7 @@ int main(int argc, char **argv)
                                      .order_image =
                                          bench_map(x.world.order_image, x.world.order_len, IMAGE_ORDER, &order),
                                      .counters = counters,
+                                     .rate_limit = x.world.is_limited ? rate_limit_new(16, 1, 1) : NULL,
                                      .now_ns = 1,
                                      .now_s = 1700000000};
     unsigned answered = 0;

@@ -19,6 +19,7 @@ struct bench_world {
     unsigned names, services;
     unsigned regions;       // prefixes of the region map: /24 from 1.0.0.0 on; 0: none
     uint32_t service_flags; // ORDER_BY_REGION or 0
+    bool is_limited;        // with a rate limit that nobody reaches
     uint8_t address[4];     // of the node
     uint64_t generation;    // of the order image; 0: 1
     bool is_stamped;        // the services' addresses are 10 and 11, followed by the generation's low 24 bits
@@ -64,6 +65,10 @@ static inline void bench_set_settings(struct zone_builder *b, const struct bench
 {
     struct zone_settings settings = {
         .flags = SETTING_CLIENT_SUBNET | SETTING_COOKIES, .udp_max = 1232, .cookie_secret_count = 1};
+    if (x->is_limited) {
+        settings.flags |= SETTING_RATE_LIMIT;
+        settings.rate_per_s = settings.rate_burst = 4000000;
+    }
     settings.address_count = 2;
     memcpy(settings.address[0].address, x->address, 4);
     memcpy(settings.address[1].address, bench_v6, 16);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: make_images DIRECTORY NAMES SERVICES ADDRESS
+// usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]
+//   limit: with a rate limit that nobody reaches; regions: services differ by 65,536 prefixes
 // Writes DIRECTORY/zone.image and DIRECTORY/order.image, from which signpost-dataplane starts without a control
 // process.
 #include <arpa/inet.h>
@@ -20,10 +21,15 @@ static void save(const char *directory, const char *name, const void *image, siz
 int main(int argc, char **argv)
 {
     struct bench_world x = {0};
-    if (argc != 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
-        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS\n"), 2;
+    if (argc < 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
+        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]\n"), 2;
     x.names = (unsigned)atoi(argv[2]);
     x.services = (unsigned)atoi(argv[3]);
+    for (int i = 5; i < argc; i++) {
+        x.is_limited |= strcmp(argv[i], "limit") == 0;
+        x.regions = strcmp(argv[i], "regions") == 0 ? 65536 : x.regions;
+    }
+    x.service_flags = x.regions ? ORDER_BY_REGION : 0;
     bench_build_zone(&x);
     bench_build_order(&x);
     save(argv[1], "zone.image", x.zone_image, x.zone_len);
