@@ -29,9 +29,15 @@ struct rate_limit {
 struct level {
     uint8_t bits;
     uint16_t multiple;
+    uint64_t mask[2]; // of the address in memory order
 };
-static const struct level ladder4[] = {{32, 1}, {24, 32}, {20, 256}, {18, 768}};
-static const struct level ladder6[] = {{128, 1}, {64, 2}, {56, 3}, {48, 4}, {32, 64}};
+static const struct level ladder4[] = {
+    {32, 1, {0xffffffff, 0}}, {24, 32, {0x00ffffff, 0}}, {20, 256, {0x00f0ffff, 0}}, {18, 768, {0x00c0ffff, 0}}};
+static const struct level ladder6[] = {{128, 1, {UINT64_MAX, UINT64_MAX}},
+                                       {64, 2, {UINT64_MAX, 0}},
+                                       {56, 3, {0x00ffffffffffffff, 0}},
+                                       {48, 4, {0x0000ffffffffffff, 0}},
+                                       {32, 64, {0x00000000ffffffff, 0}}};
 
 struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed, unsigned workers)
 {
@@ -57,18 +63,12 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
-static uint64_t prefix_hash(const struct rate_limit *limit, const uint8_t *address, bool is_ipv6, unsigned bits,
+static uint64_t prefix_hash(const struct rate_limit *limit, const uint64_t address[2], const struct level *level,
                             uint64_t what)
 {
-    uint64_t word[2] = {0, 0};
-    memcpy(word, address, is_ipv6 ? 16 : 4);
-    uint8_t *p = (uint8_t *)word;
-    const unsigned whole = bits / 8;
-    if (whole < 16) {
-        p[whole] = (uint8_t)(p[whole] & ~(0xff >> bits % 8));
-        memset(p + whole + 1, 0, 15 - whole);
-    }
-    return mix(mix(word[0] ^ limit->seed, word[1] ^ bits), what ^ limit->seed);
+    const uint64_t prefix =
+        mix((address[0] & level->mask[0]) ^ limit->seed, (address[1] & level->mask[1]) ^ level->bits);
+    return mix(prefix, what ^ limit->seed);
 }
 
 static uint32_t decayed(const struct cell *cell, uint64_t now_ns)
@@ -124,13 +124,14 @@ enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct 
     uint64_t allowed = steady > burst ? steady : burst;
     if (allowed < (uint64_t)limit->workers * COUNT_ONE) // one response is always let through
         allowed = (uint64_t)limit->workers * COUNT_ONE;
+    uint64_t address[2] = {0, 0};
+    memcpy(address, client->address, client->is_ipv6 ? 16 : 4);
     unsigned level = 0;
     // From the narrowest on. What a narrow prefix refuses does not count in the wider ones, or one client's flood would
     // use up what its neighbours may have.
     for (; level < levels; level++) {
         // Wider prefixes count all names together, or random names would evade them.
-        const uint64_t hash = prefix_hash(limit, client->address, client->is_ipv6, ladder[level].bits,
-                                          level == 0 ? what : (unsigned)response_class);
+        const uint64_t hash = prefix_hash(limit, address, &ladder[level], level == 0 ? what : (unsigned)response_class);
         if ((uint64_t)count_one(limit, hash, now_ns) * limit->workers > allowed * ladder[level].multiple)
             break;
     }
