@@ -90,6 +90,8 @@ class Link:
         self.count = 0
 
     def __enter__(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):  # of a time limit: what was started must not go on
+            signal.signal(number, lambda *_: sys.exit(1))
         return self
 
     def __exit__(self, kind, *_):
