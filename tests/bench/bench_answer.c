@@ -117,7 +117,7 @@ static void put_frame(struct frame *f, const struct bench *x, unsigned number)
         const uint8_t head[8] = {0x60, 0, 0, 0, (uint8_t)(len >> 8), (uint8_t)len, 17, 64};
         memcpy(ip, head, 8);
         memcpy(ip + 8, bench_v6, 16);
-        ip[22] = (uint8_t)number;
+        ip[22] = (uint8_t)(number | 1); // not our own address
         memcpy(ip + 24, bench_v6, 16);
     } else {
         const uint8_t head[12] = {0x45, 0, (uint8_t)((len + 20) >> 8), (uint8_t)(len + 20), 0, 1, 0, 0, 64, 17, 0, 0};
