@@ -372,7 +372,7 @@ int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t le
     if (status == 0 && result->verdict == APPLY_DONE) {
         status = apply_rows(&a);
         if (status == 0)
-            status = store->ops->finish(store, peer, &a.batch.header, a.batch.row_count > 0,
+            status = store->ops->finish(store, peer, &a.batch.header, a.batch.row_count > 0 || a.batch.header.moves_log,
                                         clock_raise(a.cursor.clock, a.batch.header.max_hlc), problem);
         if (status == 0)
             result->applied = a.number;

@@ -49,6 +49,7 @@ void batch_begin(struct batch_writer *w, const struct batch_header *h)
     window_encode(&w->out, &h->seen);
     window_encode(&w->out, &h->needs);
     buffer_u64(&w->out, (uint64_t)h->max_hlc);
+    buffer_u8(&w->out, h->moves_log);
 }
 
 static unsigned table_index(struct batch_writer *w, const struct table *table)
@@ -252,8 +253,10 @@ int batch_open(struct batch_reader *r, const void *bytes, size_t len, const stru
     r->header.seen = window_decode(&r->in);
     r->header.needs = window_decode(&r->in);
     r->header.max_hlc = r->base_hlc = (int64_t)bytes_u64(&r->in);
-    if (r->in.failed || r->header.from == 0 || r->header.number <= r->header.previous || r->header.max_hlc < 0 ||
-        r->row_count != r->change_count + r->base_count)
+    uint8_t moves_log = bytes_u8(&r->in);
+    r->header.moves_log = moves_log != 0;
+    if (r->in.failed || moves_log > 1 || r->header.from == 0 || r->header.number <= r->header.previous ||
+        r->header.max_hlc < 0 || r->row_count != r->change_count + r->base_count)
         return malformed(r, problem, "header");
     return 0;
 }

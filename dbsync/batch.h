@@ -39,6 +39,7 @@ struct batch_header {
     uint64_t number, previous; // cuts of the sender, for this link
     struct window_vector seen, needs;
     int64_t max_hlc; // the sender's clock at the cut; no version in the batch is later
+    bool moves_log;  // holds a part of the sender's log, even if nothing was left of it: the receiver owes news of it
 };
 
 // ---- writing ----

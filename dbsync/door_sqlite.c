@@ -77,6 +77,18 @@ static const struct door_ops ops = {
     .acked = door_sqlite_acked,
     .collect = door_sqlite_collect,
     .compact = door_sqlite_compact,
+    .doctor = door_sqlite_doctor,
+    .bootstrap = door_sqlite_bootstrap,
+    .set_base_mode = door_sqlite_set_base_mode,
+    .request_rows = door_sqlite_request_rows,
+    .verify = door_sqlite_verify,
+    .conflicts = door_sqlite_conflicts,
+    .parked = door_sqlite_parked,
+    .retry = door_sqlite_retry,
+    .resolve = door_sqlite_resolve,
+    .counts = door_sqlite_counts,
+    .position = door_sqlite_position,
+    .position_reached = door_sqlite_position_reached,
 };
 
 // The twin of PostgreSQL's replica role: what we write fires no trigger (so nothing is captured and nothing of the

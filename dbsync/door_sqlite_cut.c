@@ -16,6 +16,7 @@ struct cut {
     struct window_vector seen, needs;
     bool is_new;
     bool is_first; // at its position of the log
+    struct boot_range base, digest;
 };
 
 static struct window_vector vector_at(sqlite3_stmt *s, int at)
@@ -25,14 +26,21 @@ static struct window_vector vector_at(sqlite3_stmt *s, int at)
     return in.len ? window_decode(&in) : v;
 }
 
-static int find_made(struct door_sqlite *d, const struct door_read_request *request, struct cut *cut,
-                     struct problem *problem)
+static struct key key_at(sqlite3_stmt *s, int at, struct arena *arena)
 {
-    sqlite3_stmt *s =
-        sqlite_cached(d,
-                      "SELECT number, previous, low, high, clock, seen, needs FROM dbsync_cut WHERE peer = ?1 "
-                      "AND number > ?2 ORDER BY number LIMIT 1",
-                      problem);
+    uint32_t len = (uint32_t)sqlite3_column_bytes(s, at);
+    struct key key = {arena_copy(arena, sqlite3_column_blob(s, at), len), len};
+    return key;
+}
+
+static int find_made(struct door_sqlite *d, const struct door_read_request *request, struct cut *cut,
+                     struct arena *arena, struct problem *problem)
+{
+    sqlite3_stmt *s = sqlite_cached(d,
+                                    "SELECT number, previous, low, high, clock, seen, needs, boot, boot_after, "
+                                    "boot_upto, boot_last FROM dbsync_cut WHERE peer = ?1 "
+                                    "AND number > ?2 ORDER BY number LIMIT 1",
+                                    problem);
     if (!s)
         return d->failure;
     sqlite3_bind_int64(s, 1, request->peer);
@@ -47,6 +55,11 @@ static int find_made(struct door_sqlite *d, const struct door_read_request *requ
     cut->clock = sqlite3_column_int64(s, 4);
     cut->seen = vector_at(s, 5);
     cut->needs = vector_at(s, 6);
+    const char *boot = (const char *)sqlite3_column_text(s, 7);
+    int at = boot ? schema_find(d->schema, boot) : -1;
+    if (at >= 0)
+        cut->base = (struct boot_range){&d->schema->table[at], key_at(s, 8, arena), key_at(s, 9, arena),
+                                        sqlite3_column_int(s, 10) != 0};
     sqlite3_reset(s);
     return 1;
 }
@@ -103,8 +116,8 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
     struct buffer bytes = {0};
     sqlite3_stmt *s =
         sqlite_cached(d,
-                      "INSERT INTO dbsync_cut(peer, number, previous, low, high, clock, seen, needs, rows) "
-                      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+                      "INSERT INTO dbsync_cut(peer, number, previous, low, high, clock, seen, needs, rows, boot, "
+                      "boot_after, boot_upto, boot_last) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12)",
                       problem);
     if (!s)
         return d->failure;
@@ -116,6 +129,12 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
     sqlite3_bind_int64(s, 6, cut->clock);
     bind_vector(&bytes, s, 7, &cut->seen);
     bind_vector(&bytes, s, 8, &cut->needs);
+    if (cut->base.table) {
+        sqlite3_bind_text(s, 9, cut->base.table->name, -1, SQLITE_STATIC);
+        sqlite3_bind_blob64(s, 10, cut->base.after.bytes, cut->base.after.len, SQLITE_STATIC);
+        sqlite3_bind_blob64(s, 11, cut->base.upto.bytes, cut->base.upto.len, SQLITE_STATIC);
+        sqlite3_bind_int(s, 12, cut->base.is_last);
+    }
     int result = sqlite_done(d, s, problem);
     s = result < 0
             ? NULL
@@ -139,17 +158,25 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
     return s ? result : d->failure;
 }
 
+static bool is_stopped(int64_t state)
+{
+    return state == PEER_PAUSED || state == PEER_FOREIGN || state == PEER_NEEDS_BOOTSTRAP;
+}
+
 // 1: a new cut was made; 0: there is nothing to cut. Inside an immediate transaction.
 static int make_cut(struct door_sqlite *d, const struct door_read_request *request, struct cut *cut,
-                    struct problem *problem)
+                    struct arena *arena, struct problem *problem)
 {
     struct peer_log log;
     unsigned peer_count;
+    bool boot = false;
     int result = read_peer_log(d, request->peer, &log, problem);
+    if (result == 0)
+        result = door_sqlite_boot_pending(d, request->peer, &boot, problem);
     if (result < 0)
         return result;
     bool has_rows = log.seq > log.cut_seq;
-    if (!has_rows && !log.owes && !request->owes_news)
+    if (is_stopped(log.state) || (!has_rows && !log.owes && !boot && !request->owes_news))
         return 0;
     cut->peer = request->peer;
     bool is_known_position = has_rows && log.first_seq == log.seq && log.first > (uint64_t)log.cut;
@@ -162,28 +189,12 @@ static int make_cut(struct door_sqlite *d, const struct door_read_request *reque
     cut->is_new = true;
     result = door_sqlite_vector(d, &cut->needs, &peer_count, problem);
     cut->seen = has_rows ? log.had : cut->needs; // a batch without rows was written by nobody before now
+    if (result == 0 && boot)
+        result = door_sqlite_boot_plan(d, request->peer, request->boot_rows, cut->number, &cut->base, &cut->digest,
+                                       arena, problem);
     if (result == 0)
         result = store_cut(d, cut, problem);
     return result < 0 ? result : 1;
-}
-
-static int find_or_make(struct door_sqlite *d, const struct door_read_request *request, struct cut *cut,
-                        struct problem *problem)
-{
-    int result = find_made(d, request, cut, problem);
-    if (result != 0)
-        return result;
-    result = door_sqlite_begin(d, true, problem);
-    if (result < 0)
-        return result;
-    result = make_cut(d, request, cut, problem);
-    if (result == 1) {
-        int committed = door_sqlite_commit(d, problem);
-        result = committed < 0 ? committed : 1;
-    }
-    if (result != 1)
-        door_sqlite_rollback(d);
-    return result;
 }
 
 static int fold_range(struct door_sqlite *d, const struct table *t, const struct cut *cut, struct fold *fold,
@@ -222,7 +233,7 @@ static int write_changes(struct door_sqlite *d, const struct cut *cut, struct ba
         batch->changes += fold.change_count;
         for (uint32_t r = 0; result == 0 && r < fold.count; r++) {
             batch_change(w, fold.entry[r].row);
-            if (w->out.len >= DRAIN_BYTES)
+            if (sink && w->out.len >= DRAIN_BYTES)
                 result = batch_drain(w, sink, context);
         }
         fold_reset(&fold);
@@ -231,43 +242,117 @@ static int write_changes(struct door_sqlite *d, const struct cut *cut, struct ba
     return result;
 }
 
+static int count_boot(struct door_sqlite *d, uint16_t peer, uint64_t rows, struct problem *problem)
+{
+    return rows ? sqlite_runf(d, problem, "UPDATE dbsync_peer SET boot_rows = boot_rows + %lld WHERE site = %d",
+                              (long long)rows, peer)
+                : 0;
+}
+
+struct reading {
+    struct door_sqlite *d;
+    const struct door_read_request *request;
+    struct cut cut;
+    struct batch_writer writer;
+    door_sink *sink; // null while nothing may be handed out yet
+    void *context;
+    struct door_batch *batch;
+    struct problem *problem;
+};
+
+// Everything of the cut into the writer. Without a sink it stays in memory: base rows of one cut are bounded.
+static int write_all(struct reading *r)
+{
+    struct batch_header header = {.from = r->d->site,
+                                  .number = r->cut.number,
+                                  .previous = r->cut.previous,
+                                  .seen = r->cut.seen,
+                                  .needs = r->cut.needs,
+                                  .max_hlc = r->cut.clock,
+                                  .moves_log = r->cut.high > r->cut.low};
+    struct door_identity own;
+    uint64_t base_rows = 0;
+    int result = door_sqlite_identity(&r->d->door, &own, r->problem);
+    header.incarnation = own.incarnation;
+    batch_begin(&r->writer, &header);
+    if (result == 0)
+        result = write_changes(r->d, &r->cut, &r->writer, r->sink, r->context, r->batch, r->problem);
+    if (result == 0)
+        result = door_sqlite_requested_write(r->d, &r->writer, r->request->peer, r->cut.number, r->problem);
+    if (result == 0 && r->cut.base.table)
+        result = door_sqlite_boot_write(r->d, &r->writer, &r->cut.base, &base_rows, r->problem);
+    if (result == 0 && r->cut.digest.table)
+        result = door_sqlite_digest_write(r->d, &r->writer, &r->cut.digest, r->problem);
+    batch_end(&r->writer);
+    return result == 0 && r->cut.is_new && !r->sink ? count_boot(r->d, r->request->peer, base_rows, r->problem)
+                                                    : result;
+}
+
+// 1: a cut was made, and written already when it has base rows or digests, which must be true at it.
+static int cut_new(struct reading *r, struct arena *arena, bool *is_written)
+{
+    int result = door_sqlite_begin(r->d, true, r->problem);
+    if (result < 0)
+        return result;
+    result = make_cut(r->d, r->request, &r->cut, arena, r->problem);
+    bool in_place = result == 1 && (r->cut.base.table || r->cut.digest.table);
+    if (in_place) {
+        door_sink *sink = r->sink;
+        r->sink = NULL;
+        int written = write_all(r);
+        r->sink = sink;
+        result = written < 0 ? written : 1;
+        *is_written = result == 1;
+    }
+    if (result == 1) {
+        int committed = door_sqlite_commit(r->d, r->problem);
+        result = committed < 0 ? committed : 1;
+    }
+    door_sqlite_rollback(r->d);
+    return result;
+}
+
+static int read_cut(struct reading *r, bool is_written)
+{
+    int result = is_written ? 0 : door_sqlite_begin(r->d, false, r->problem);
+    if (result == 0 && !is_written)
+        result = write_all(r);
+    door_sqlite_rollback(r->d);
+    if (result == 0)
+        result = batch_drain(&r->writer, r->sink, r->context);
+    r->batch->number = r->cut.number;
+    r->batch->previous = r->cut.previous;
+    r->batch->rows = r->writer.row_count;
+    r->batch->bytes = r->writer.bytes;
+    r->batch->is_new = r->cut.is_new;
+    return result;
+}
+
 int door_sqlite_read_batch(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
                            struct door_batch *batch, struct problem *problem)
 {
-    struct door_sqlite *d = door_sqlite_of(door);
-    const struct schema *schema;
+    struct reading r = {.d = door_sqlite_of(door),
+                        .request = request,
+                        .sink = sink,
+                        .context = context,
+                        .batch = batch,
+                        .problem = problem};
+    struct arena arena = {0};
     struct door_identity own;
-    struct cut cut = {.peer = request->peer};
+    const struct schema *schema;
+    bool is_written = false;
     memset(batch, 0, sizeof *batch);
     int result = door_sqlite_identity(door, &own, problem);
     if (result == 0)
         result = door_sqlite_schema(door, &schema, problem);
     if (result == 0)
-        result = find_or_make(d, request, &cut, problem);
-    if (result <= 0)
-        return result;
-    struct batch_header header = {.from = own.site,
-                                  .incarnation = own.incarnation,
-                                  .number = cut.number,
-                                  .previous = cut.previous,
-                                  .seen = cut.seen,
-                                  .needs = cut.needs,
-                                  .max_hlc = cut.clock};
-    struct batch_writer w = {0};
-    batch_begin(&w, &header);
-    result = door_sqlite_begin(d, false, problem);
+        result = find_made(r.d, request, &r.cut, &arena, problem);
     if (result == 0)
-        result = write_changes(d, &cut, &w, sink, context, batch, problem);
-    door_sqlite_rollback(d);
-    batch_end(&w);
-    if (result == 0)
-        result = batch_drain(&w, sink, context);
-    batch->number = cut.number;
-    batch->previous = cut.previous;
-    batch->rows = w.row_count;
-    batch->bytes = w.bytes;
-    batch->is_new = cut.is_new;
-    batch_writer_fini(&w);
+        result = cut_new(&r, &arena, &is_written);
+    if (result == 1)
+        result = read_cut(&r, is_written);
+    batch_writer_fini(&r.writer);
+    arena_fini(&arena);
     return result;
 }
 
@@ -276,12 +361,17 @@ int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struc
     struct door_sqlite *d = door_sqlite_of(door);
     struct peer_log log;
     int result = read_peer_log(d, peer, &log, problem);
-    *has_news = result == 0 && log.state != PEER_PAUSED && (log.seq > log.cut_seq || log.owes);
+    bool boot = false;
+    if (result == 0)
+        result = door_sqlite_boot_pending(d, peer, &boot, problem);
+    *has_news = result == 0 && !is_stopped(log.state) && (log.seq > log.cut_seq || log.owes || boot);
     return result;
 }
 
 int door_sqlite_acked(struct door *door, uint16_t peer, uint64_t number, struct problem *problem)
 {
-    return sqlite_runf(door_sqlite_of(door), problem, "UPDATE dbsync_peer SET acked = max(acked, %lld) WHERE site = %d",
-                       (long long)number, peer);
+    return sqlite_runf(door_sqlite_of(door), problem,
+                       "UPDATE dbsync_peer SET acked = max(acked, %lld) WHERE site = %d;"
+                       "DELETE FROM dbsync_request WHERE peer = %d AND cut BETWEEN 1 AND %lld",
+                       (long long)number, peer, peer, (long long)number);
 }

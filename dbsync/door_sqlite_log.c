@@ -76,17 +76,30 @@ static void log_row(sqlite3_str *sql, const struct table *t)
     sqlite3_str_appendf(sql, ")");
 }
 
-static void chunk(sqlite3_str *sql, const struct table *t)
+static void key_tuple(sqlite3_str *sql, const struct table *t, const char *relation, unsigned parameter)
+{
+    sqlite3_str_appendf(sql, "(");
+    for (unsigned k = 0; k < t->key_count; k++)
+        sqlite3_str_appendf(sql, "%s\"%w\"", k ? ", " : "", t->column[t->key[k]].name);
+    sqlite3_str_appendf(sql, ") %s (", relation);
+    for (unsigned k = 0; k < t->key_count; k++)
+        sqlite3_str_appendf(sql, "%s?%u", k ? ", " : "", parameter + k);
+    sqlite3_str_appendf(sql, ")");
+}
+
+// Parameters: the key after which, then the key up to which.
+static void chunk(sqlite3_str *sql, const struct table *t, bool after, bool upto)
 {
     sqlite3_str_appendf(sql, "SELECT ");
     names(sql, t, "");
-    sqlite3_str_appendf(sql, " FROM \"%w\" WHERE ?%u OR (", t->name, t->key_count + 1u);
-    for (unsigned k = 0; k < t->key_count; k++)
-        sqlite3_str_appendf(sql, "%s\"%w\"", k ? ", " : "", t->column[t->key[k]].name);
-    sqlite3_str_appendf(sql, ") > (");
-    for (unsigned k = 0; k < t->key_count; k++)
-        sqlite3_str_appendf(sql, "%s?%u", k ? ", " : "", k + 1);
-    sqlite3_str_appendf(sql, ") ORDER BY ");
+    sqlite3_str_appendf(sql, " FROM \"%w\"%s", t->name, after || upto ? " WHERE " : "");
+    if (after)
+        key_tuple(sql, t, ">", 1);
+    if (upto) {
+        sqlite3_str_appendf(sql, after ? " AND " : "");
+        key_tuple(sql, t, "<=", t->key_count + 1u);
+    }
+    sqlite3_str_appendf(sql, " ORDER BY ");
     for (unsigned k = 0; k < t->key_count; k++)
         sqlite3_str_appendf(sql, "%s\"%w\"", k ? ", " : "", t->column[t->key[k]].name);
 }
@@ -132,7 +145,11 @@ static void statement_text(sqlite3_str *sql, const struct table *t, enum table_s
         sqlite3_str_appendf(sql, " AND seq > ?%u", t->key_count + 1u);
         break;
     case STATEMENT_CHUNK:
-        chunk(sql, t);
+    case STATEMENT_CHUNK_AFTER:
+    case STATEMENT_CHUNK_UPTO:
+    case STATEMENT_CHUNK_BETWEEN:
+        chunk(sql, t, which == STATEMENT_CHUNK_AFTER || which == STATEMENT_CHUNK_BETWEEN,
+              which == STATEMENT_CHUNK_UPTO || which == STATEMENT_CHUNK_BETWEEN);
         break;
     case STATEMENT_COUNT:
         break;

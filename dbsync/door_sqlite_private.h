@@ -8,6 +8,8 @@
 //   door_sqlite_capture.c  change tables and triggers
 //   door_sqlite_log.c      change rows read, folded, written (repairs, compaction)
 //   door_sqlite_cut.c      cuts, batches, bootstrap chunks, digests
+//   door_sqlite_boot.c     base rows and digests of a cut
+//   door_sqlite_collect.c  dropping what is stable, compaction
 //   door_sqlite_lists.c    conflicts, parked rows, doctor, counts
 //   store_sqlite.c         row operations of apply: reading and writing rows
 //   store_sqlite_find.c    holders of unique keys, parents, children, ranges
@@ -31,7 +33,10 @@ enum table_statement {
     STATEMENT_LOG, // append a change row
     STATEMENT_LOG_RANGE,
     STATEMENT_LOG_DROP, // change rows of a key after a position
-    STATEMENT_CHUNK,
+    STATEMENT_CHUNK,    // all rows in key order
+    STATEMENT_CHUNK_AFTER,
+    STATEMENT_CHUNK_UPTO,
+    STATEMENT_CHUNK_BETWEEN,
     STATEMENT_COUNT
 };
 
@@ -151,6 +156,42 @@ int door_sqlite_compact(struct door *door, uint64_t *before, uint64_t *after, st
 
 extern const struct store_ops store_sqlite_ops;
 
+// The registers that own changes of a row hold; `unseen`: those after a position (may be null). Null: none.
+int door_sqlite_window(struct door_sqlite *d, const struct table *table, struct key key, int64_t seen_seq,
+                       struct row **all, struct row **unseen, struct arena *arena, struct problem *problem);
+
+struct boot_range {
+    const struct table *table; // null: none
+    struct key after, upto;    // (after, upto]; empty: open
+    bool is_last;
+};
+
+int door_sqlite_boot_pending(struct door_sqlite *d, uint16_t peer, bool *pending, struct problem *problem);
+int door_sqlite_boot_plan(struct door_sqlite *d, uint16_t peer, unsigned limit, uint64_t cut, struct boot_range *base,
+                          struct boot_range *digest, struct arena *arena, struct problem *problem);
+int door_sqlite_boot_write(struct door_sqlite *d, struct batch_writer *w, const struct boot_range *range,
+                           uint64_t *rows, struct problem *problem);
+int door_sqlite_digest_write(struct door_sqlite *d, struct batch_writer *w, const struct boot_range *range,
+                             struct problem *problem);
+int door_sqlite_requested_write(struct door_sqlite *d, struct batch_writer *w, uint16_t peer, uint64_t cut,
+                                struct problem *problem);
+
+int door_sqlite_bootstrap(struct door *door, uint16_t peer, const char *table, struct problem *problem);
+int door_sqlite_set_base_mode(struct door *door, uint16_t peer, enum merge_base_mode mode, struct problem *problem);
+int door_sqlite_request_rows(struct door *door, uint16_t peer, const char *table, const struct key *key, unsigned count,
+                             struct problem *problem);
+int door_sqlite_verify(struct door *door, uint16_t peer, struct problem *problem);
+int door_sqlite_conflicts(struct door *door, unsigned limit, door_listed *listed, void *context,
+                          struct problem *problem);
+int door_sqlite_parked(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem);
+int door_sqlite_retry(struct door *door, int64_t id, unsigned *done, struct problem *problem);
+int door_sqlite_resolve(struct door *door, int64_t id, enum door_resolution resolution, struct problem *problem);
+int door_sqlite_counts(struct door *door, struct door_counts *counts, struct problem *problem);
+int door_sqlite_position(struct door *door, uint64_t *position, struct problem *problem);
+int door_sqlite_position_reached(struct door *door, uint16_t peer, uint64_t position, bool *reached,
+                                 struct problem *problem);
+int door_sqlite_doctor(struct door *door, door_listed *listed, void *context, struct problem *problem);
+
 static inline struct door_sqlite *store_sqlite_door(struct store *store)
 {
     return (struct door_sqlite *)((char *)store - offsetof(struct door_sqlite, store));
@@ -181,7 +222,7 @@ int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const
 // The key that a statement stands at, its columns in key order from `at` on; in `arena`.
 struct key door_sqlite_key(const struct table *table, sqlite3_stmt *statement, int at, struct arena *arena);
 // Rows of a table in (after, upto], in key order; stands before the first.
-sqlite3_stmt *door_sqlite_range(struct door_sqlite *d, const struct table *table, struct key after,
+sqlite3_stmt *door_sqlite_range(struct door_sqlite *d, const struct table *table, struct key after, struct key upto,
                                 struct problem *problem);
 // The row that a statement stands at, whose columns are all but the generated ones, in order.
 struct row *door_sqlite_row(const struct table *table, sqlite3_stmt *statement, struct arena *arena);

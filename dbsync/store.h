@@ -146,7 +146,7 @@ struct store_ops {
                   uint64_t *sum, bool *is_busy, struct problem *problem);
 
     // The end of apply: applied cut, vectors, the sender's `seen`, clock floor (raised to max_hlc).
-    int (*finish)(struct store *store, uint16_t peer, const struct batch_header *header, bool has_rows, int64_t clock,
+    int (*finish)(struct store *store, uint16_t peer, const struct batch_header *header, bool owes_news, int64_t clock,
                   struct problem *problem);
 };
 

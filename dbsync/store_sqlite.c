@@ -48,39 +48,49 @@ static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, st
 
 // ---- load ----
 
-static int load_window(struct door_sqlite *d, struct work *w, int64_t seen_seq, struct arena *arena,
-                       struct problem *problem)
+// The folded registers of the window's changes of one row, in `arena`.
+static struct row *take_folded(struct fold *fold, struct arena *arena)
 {
-    sqlite3_stmt *s = door_sqlite_statement(d, w->table, STATEMENT_WINDOW, problem);
+    struct row *row = fold->count ? row_clone(arena, fold->entry[0].row) : NULL;
+    if (row)
+        row_own(arena, row);
+    fold_fini(fold);
+    return row;
+}
+
+int door_sqlite_window(struct door_sqlite *d, const struct table *t, struct key key, int64_t seen_seq, struct row **all,
+                       struct row **unseen, struct arena *arena, struct problem *problem)
+{
+    sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_WINDOW, problem);
     if (!s)
         return d->failure;
-    sqlite_bind_key(s, 1, w->table, w->key);
-    struct fold all = {0}, unseen = {0};
+    sqlite_bind_key(s, 1, t, key);
+    struct fold every = {0}, later = {0};
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
-        struct row *change = door_sqlite_change(d, w->table, s, arena, problem);
+        struct row *change = door_sqlite_change(d, t, s, arena, problem);
         if (!change) {
+            sqlite3_reset(s);
             result = d->failure;
             break;
         }
         if (!row_has_registers(change))
             continue;
-        fold_add(&all, change);
-        if (sqlite3_column_int64(s, 0) > seen_seq)
-            fold_add(&unseen, change);
+        fold_add(&every, change);
+        if (unseen && sqlite3_column_int64(s, 0) > seen_seq)
+            fold_add(&later, change);
     }
-    sqlite3_reset(s);
-    if (all.count) {
-        w->local = row_clone(arena, all.entry[0].row);
-        row_own(arena, w->local);
-    }
-    if (unseen.count) {
-        w->unseen = row_clone(arena, unseen.entry[0].row);
-        row_own(arena, w->unseen);
-    }
-    fold_fini(&all);
-    fold_fini(&unseen);
+    *all = take_folded(&every, arena);
+    struct row *after = take_folded(&later, arena);
+    if (unseen)
+        *unseen = after;
     return result;
+}
+
+static int load_window(struct door_sqlite *d, struct work *w, int64_t seen_seq, struct arena *arena,
+                       struct problem *problem)
+{
+    return door_sqlite_window(d, w->table, w->key, seen_seq, &w->local, &w->unseen, arena, problem);
 }
 
 static int load_remote(struct door_sqlite *d, struct work *w, struct arena *arena, struct problem *problem)
@@ -282,7 +292,7 @@ static int remember(struct store *store, uint16_t origin, uint64_t cut, struct w
     return result;
 }
 
-static int finish(struct store *store, uint16_t peer, const struct batch_header *header, bool has_rows, int64_t clock,
+static int finish(struct store *store, uint16_t peer, const struct batch_header *header, bool owes_news, int64_t clock,
                   struct problem *problem)
 {
     struct door_sqlite *d = store_sqlite_door(store);
@@ -296,7 +306,7 @@ static int finish(struct store *store, uint16_t peer, const struct batch_header 
     window_encode(&seen, &header->seen);
     sqlite3_bind_int64(s, 1, peer);
     sqlite3_bind_int64(s, 2, (int64_t)header->number);
-    sqlite3_bind_int(s, 3, has_rows);
+    sqlite3_bind_int(s, 3, owes_news);
     sqlite3_bind_int64(s, 4, (int64_t)header->incarnation);
     sqlite3_bind_blob64(s, 5, seen.data, seen.len, SQLITE_STATIC);
     int result = sqlite_done(d, s, problem);

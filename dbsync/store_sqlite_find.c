@@ -268,15 +268,19 @@ int store_sqlite_children(struct store *store, const struct table *child, unsign
 
 // ---- ranges ----
 
-sqlite3_stmt *door_sqlite_range(struct door_sqlite *d, const struct table *t, struct key after, struct problem *problem)
+sqlite3_stmt *door_sqlite_range(struct door_sqlite *d, const struct table *t, struct key after, struct key upto,
+                                struct problem *problem)
 {
-    sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_CHUNK, problem);
+    enum table_statement which = after.len  ? upto.len ? STATEMENT_CHUNK_BETWEEN : STATEMENT_CHUNK_AFTER
+                                 : upto.len ? STATEMENT_CHUNK_UPTO
+                                            : STATEMENT_CHUNK;
+    sqlite3_stmt *s = door_sqlite_statement(d, t, which, problem);
     if (!s)
         return NULL;
-    sqlite3_clear_bindings(s);
     if (after.len)
         sqlite_bind_key(s, 1, t, after);
-    sqlite3_bind_int(s, t->key_count + 1, after.len == 0);
+    if (upto.len)
+        sqlite_bind_key(s, t->key_count + 1, t, upto);
     return s;
 }
 
@@ -284,32 +288,39 @@ int store_sqlite_keys(struct store *store, const struct table *t, struct key aft
                       void *context, struct arena *arena, struct problem *problem)
 {
     struct door_sqlite *d = store_sqlite_door(store);
-    sqlite3_stmt *s = door_sqlite_range(d, t, after, problem);
+    sqlite3_stmt *s = door_sqlite_range(d, t, after, upto, problem);
     int result = s ? 1 : d->failure;
-    bool is_last = false;
-    while (!is_last && result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
+    while (result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
         struct row *row = door_sqlite_row(t, s, arena);
-        if (!row)
-            break;
-        // The order is the database's, so the end of the range is met, not compared. A row that is gone here ends it by
-        // the comparison below.
-        is_last = upto.len && key_compare(&row->key, &upto) == 0;
-        found(context, 0, t, row->key);
+        if (row)
+            found(context, 0, t, row->key);
     }
-    if (s)
-        sqlite3_reset(s);
-    return result < 0 ? result : 0;
+    return result;
 }
 
 int store_sqlite_digest(struct store *store, const struct table *t, struct key after, struct key upto, uint64_t *rows,
                         uint64_t *sum, bool *is_busy, struct problem *problem)
 {
-    (void)store;
-    (void)t;
-    (void)after;
-    (void)upto;
-    (void)problem;
+    struct door_sqlite *d = store_sqlite_door(store);
+    struct arena arena = {0};
+    sqlite3_stmt *s = door_sqlite_range(d, t, after, upto, problem);
+    int result = s ? 1 : d->failure;
     *rows = *sum = 0;
-    *is_busy = false;
-    return 0;
+    while (result > 0 && (result = sqlite_step(d, s, problem)) == 1) {
+        struct row *row = door_sqlite_row(t, s, &arena);
+        ++*rows;
+        *sum += row ? door_row_digest(row) : 0;
+        arena_reset(&arena);
+    }
+    arena_fini(&arena);
+    // Whatever this table has in the window may be what differs.
+    sqlite3_stmt *window = NULL;
+    char *sql = sqlite3_mprintf("SELECT EXISTS(SELECT 1 FROM dbsync_c_%lld)", (long long)t->id);
+    if (result == 0)
+        result = sqlite_prepare(d, sql, &window, problem);
+    if (result == 0 && (result = sqlite_step(d, window, problem)) == 1)
+        *is_busy = sqlite3_column_int(window, 0) != 0;
+    sqlite3_finalize(window);
+    sqlite3_free(sql);
+    return result < 0 ? result : 0;
 }
