@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SQLite door beyond plain rows: every storage class, capture's corners, bootstrap, verification, lists and
+// decisions.
+#include <gtest/gtest.h>
+
+#include "tests/support/dbsync_site.h"
+
+using namespace dbsync_test;
+
+namespace
+{
+
+class Pair : public testing::Test
+{
+  protected:
+    Site a{1, "a"}, b{2, "b"};
+    void both(const std::string &sql)
+    {
+        a.run(sql);
+        b.run(sql);
+    }
+    void SetUp() override
+    {
+        ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
+        ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
+    }
+    void make(const std::string &sql, const std::string &table = "t", unique_policy policy = UNIQUE_PARK)
+    {
+        both(sql);
+        a.add(table, GRANULARITY_COLUMN, policy);
+        b.add(table, GRANULARITY_COLUMN, policy);
+    }
+    void talk()
+    {
+        settle({&a, &b});
+    }
+    void expect_equal(const std::string &table = "t")
+    {
+        EXPECT_EQ(a.rows("SELECT *, typeof(x) FROM " + table + " ORDER BY 1, 2"),
+                  b.rows("SELECT *, typeof(x) FROM " + table + " ORDER BY 1, 2"));
+    }
+    static int append(void *context, const char *json)
+    {
+        *static_cast<std::string *>(context) += std::string(json) + "\n";
+        return 0;
+    }
+    std::string parked(Site &site)
+    {
+        std::string out;
+        EXPECT_EQ(site.d->ops->parked(site.d, 0, append, &out, &site.why), 0) << site.why.text;
+        return out;
+    }
+};
+
+TEST_F(Pair, every_storage_class_in_any_column_arrives_to_the_bit)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y INTEGER, z TEXT, w REAL)");
+    a.run("INSERT INTO t VALUES(1, 9007199254740993, 'text in an integer column', 5, 'r'),"
+          "(2, 1e308, x'0001', x'', 1), (3, '', NULL, '', -1.5), (4, x'', 0, 'a' || char(0) || 'b', 9e999),"
+          "(5, -9223372036854775808, 9223372036854775807, 'é', 0.1), (6, 'it''s \"quoted\" \\ back', 1, NULL, NULL)");
+    talk();
+    expect_equal();
+    EXPECT_EQ(b.number_of("SELECT length(CAST(z AS BLOB)) FROM t WHERE id = 4"), 3);
+    EXPECT_EQ(b.rows("SELECT typeof(x), typeof(y), typeof(z), typeof(w) FROM t WHERE id = 2"),
+              "'real'|'blob'|'blob'|'real'\n");
+    a.run("UPDATE t SET x = CAST(x AS TEXT) WHERE id = 1");
+    talk();
+    EXPECT_EQ(b.rows("SELECT x FROM t WHERE id = 1"), "'9007199254740993'\n") << "a change of type alone is a change";
+}
+
+TEST_F(Pair, composite_and_text_row_identifiers_without_rowid)
+{
+    make("CREATE TABLE t(k TEXT NOT NULL, n INTEGER NOT NULL, x, PRIMARY KEY(n, k)) WITHOUT ROWID");
+    a.run("INSERT INTO t VALUES('a', 1, 1), ('a', 2, 2), ('b', 1, 3)");
+    talk();
+    b.run("UPDATE t SET x = 9 WHERE k = 'a' AND n = 2; DELETE FROM t WHERE k = 'b'; UPDATE t SET k = 'c' WHERE k = 'a' "
+          "AND n = 1");
+    talk();
+    EXPECT_EQ(a.table("t"), "'a'|2|9\n'c'|1|1\n");
+    expect_equal();
+}
+
+TEST_F(Pair, more_columns_than_bits_in_a_word_and_generated_columns)
+{
+    std::string sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, x";
+    for (int i = 0; i < 130; i++)
+        sql += ", c" + std::to_string(i);
+    make(sql + ", g GENERATED ALWAYS AS (x || '!'))");
+    a.run("INSERT INTO t(id, x, c0, c63, c64, c129) VALUES(1, 'x', 0, 63, 64, 129)");
+    talk();
+    a.run("UPDATE t SET c64 = 'a'");
+    b.run("UPDATE t SET c129 = 'b', c63 = 'b'");
+    talk();
+    EXPECT_EQ(a.rows("SELECT c0, c63, c64, c129, g FROM t"), "0|'b'|'a'|'b'|'x!'\n");
+    expect_equal();
+}
+
+TEST_F(Pair, rows_that_replace_removed_through_another_unique_key_go_everywhere)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT UNIQUE)");
+    a.run("INSERT INTO t VALUES(1, 'k'), (2, 'l')");
+    talk();
+    a.run("INSERT OR REPLACE INTO t VALUES(3, 'k')");
+    a.run("UPDATE OR REPLACE t SET x = 'l' WHERE id = 3");
+    a.run("INSERT OR IGNORE INTO t VALUES(4, 'l')");
+    EXPECT_EQ(a.table("t"), "3|'l'\n");
+    talk();
+    EXPECT_EQ(b.table("t"), "3|'l'\n");
+    EXPECT_EQ(parked(a) + parked(b), "") << "nothing clashed";
+}
+
+TEST_F(Pair, an_update_that_changes_nothing_is_not_captured)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 'v')");
+    talk();
+    bool more;
+    a.d->ops->collect(a.d, &more, &a.why);
+    a.run("UPDATE t SET x = 'v'");
+    EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync_c_1"), 0);
+}
+
+TEST_F(Pair, claim_16_17_18_the_change_table_holds_identifier_time_stamp_and_entire_row)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    a.run("INSERT INTO t VALUES(7, 'x', 'y'); UPDATE t SET x = 'n' WHERE id = 7; DELETE FROM t WHERE id = 7");
+    EXPECT_EQ(a.rows("SELECT op, mask0, v_id, v_x, v_y FROM dbsync_c_1 ORDER BY seq"),
+              "'I'|-1|7|'x'|'y'\n'U'|2|7|'n'|'y'\n'D'|0|7|'n'|'y'\n");
+    EXPECT_EQ(a.number_of("SELECT min(hlc) >= 1700000000000000 AND max(hlc) < 1800000000000000 FROM dbsync_c_1"), 1);
+}
+
+TEST_F(Pair, tables_that_cannot_be_synchronised_are_refused_with_the_remedy)
+{
+    const char *const tables[][2] = {
+        {"CREATE TABLE r(x, y)", "no primary key"},
+        {"CREATE TABLE r(x TEXT PRIMARY KEY, y)", "NOT NULL"},
+        {"CREATE TABLE r(x TEXT COLLATE NOCASE NOT NULL PRIMARY KEY, y)", "COLLATE BINARY"},
+        {"CREATE TABLE r(x INTEGER PRIMARY KEY, y); CREATE UNIQUE INDEX r_y ON r(lower(y))", "expression"},
+    };
+    for (auto [sql, words] : tables) {
+        a.run(std::string("DROP TABLE IF EXISTS r; ") + sql);
+        door_table_options options{};
+        EXPECT_EQ(a.d->ops->add_table(a.d, "r", &options, &a.why), -EINVAL) << sql;
+        EXPECT_NE(std::string(a.why.text).find(words), std::string::npos) << a.why.text;
+    }
+}
+
+TEST_F(Pair, an_altered_table_stops_until_it_is_added_again_and_keeps_captured_changes)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 'before')");
+    both("ALTER TABLE t ADD COLUMN y TEXT DEFAULT 'd'");
+    const schema *s;
+    EXPECT_EQ(a.d->ops->schema(a.d, &s, &a.why), -ESTALE);
+    EXPECT_NE(std::string(a.why.text).find("It was:"), std::string::npos);
+    a.add("t");
+    b.add("t");
+    a.run("UPDATE t SET y = 'new'");
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'before'|'new'\n");
+}
+
+TEST_F(Pair, an_empty_site_is_bootstrapped_in_chunks_while_both_write)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    a.d->ops->remove_table(a.d, "t", true, &a.why);
+    a.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) INSERT INTO t SELECT i, "
+          "'row ' || i, 0 FROM n");
+    a.add("t");
+    ASSERT_EQ(a.d->ops->bootstrap(a.d, 2, nullptr, &a.why), 0) << a.why.text;
+    uint64_t applied = 0;
+    for (int chunk = 0; chunk < 6; chunk++) {
+        auto batch = a.read(2, applied);
+        auto result = b.apply(1, batch);
+        ASSERT_EQ(result.verdict, APPLY_DONE);
+        applied = result.applied;
+        a.run("UPDATE t SET y = y + 1 WHERE id % 1000 = " + std::to_string(chunk) +
+              "; DELETE FROM t WHERE id % 1000 = " + std::to_string(900 + chunk));
+        b.try_run("UPDATE t SET x = 'from b' WHERE id % 1000 = " + std::to_string(500 + chunk));
+    }
+    talk();
+    EXPECT_EQ(a.number_of("SELECT count(*) FROM t"), 12000 - 72);
+    EXPECT_GT(a.number_of("SELECT count(*) FROM t WHERE x = 'from b'"), 0);
+    expect_equal();
+}
+
+TEST_F(Pair, source_wins_overwrites_and_removes_what_only_the_target_has)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    for (Site *s : {&a, &b})
+        s->d->ops->remove_table(s->d, "t", true, &s->why);
+    a.run("INSERT INTO t VALUES(1, 'a'), (2, 'a'), (4, 'a')");
+    b.run("INSERT INTO t VALUES(2, 'b'), (3, 'b'), (5, 'b')");
+    a.add("t");
+    b.add("t");
+    b.run("INSERT INTO t VALUES(6, 'written since')");
+    ASSERT_EQ(b.d->ops->set_base_mode(b.d, 1, BASE_OVERWRITE, &b.why), 0);
+    ASSERT_EQ(a.d->ops->bootstrap(a.d, 2, "t", &a.why), 0);
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'a'\n2|'a'\n4|'a'\n6|'written since'\n");
+    expect_equal();
+}
+
+TEST_F(Pair, verify_finds_one_differing_row_and_nothing_else)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i "
+          "FROM n");
+    talk();
+    bool more;
+    b.d->ops->collect(b.d, &more, &b.why);
+    for (bool damage : {false, true}) {
+        if (damage) // behind the back of capture
+            b.run("DROP TRIGGER dbsync_u_1; UPDATE t SET x = 'wrong' WHERE id = 1500");
+        ASSERT_EQ(a.d->ops->verify(a.d, 2, &a.why), 0);
+        door_batch info{};
+        auto batch = a.read(2, static_cast<uint64_t>(b.number_of("SELECT applied FROM dbsync_peer")), &info);
+        auto result = b.apply(1, batch);
+        EXPECT_EQ(result.digests, 4u); // three full ones and the open end
+        EXPECT_EQ(result.digests_differ, damage ? 1u : 0u);
+        EXPECT_EQ(result.digests_busy, 0u);
+    }
+}
+
+TEST_F(Pair, an_update_of_a_missing_row_is_parked_and_healed_by_the_whole_row)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    a.run("INSERT INTO t VALUES(1, 'x', 'y')");
+    talk();
+    b.run("DROP TRIGGER dbsync_d_1; DELETE FROM t");
+    a.run("UPDATE t SET x = 'new'");
+    auto result = b.apply(1, a.read(2, static_cast<uint64_t>(b.number_of("SELECT applied FROM dbsync_peer"))));
+    EXPECT_EQ(result.request_count, 1u);
+    EXPECT_NE(parked(b).find("missing_row"), std::string::npos);
+    buffer key_bytes{};
+    value id = value_integer(1);
+    key_encode(&key_bytes, &id, 1);
+    key k{key_bytes.data, static_cast<uint32_t>(key_bytes.len)};
+    ASSERT_EQ(a.d->ops->request_rows(a.d, 2, "t", &k, 1, &a.why), 0) << a.why.text;
+    buffer_fini(&key_bytes);
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'new'|'y'\n");
+    EXPECT_EQ(parked(b), "");
+}
+
+TEST_F(Pair, a_refused_row_is_parked_the_stream_goes_on_and_the_next_change_of_it_heals)
+{
+    a.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    b.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x CHECK (x <> 'bad'), y)");
+    a.add("t");
+    b.add("t");
+    a.run("INSERT INTO t VALUES(1, 'bad', 'y'), (2, 'two', 'y')");
+    talk();
+    EXPECT_EQ(b.table("t"), "2|'two'|'y'\n");
+    EXPECT_NE(parked(b).find("\"refused\", \"text\": \"CHECK constraint failed"), std::string::npos) << parked(b);
+    unsigned done = 9;
+    EXPECT_EQ(b.d->ops->retry(b.d, 0, &done, &b.why), 0) << b.why.text;
+    EXPECT_EQ(done, 0u);
+    a.run("UPDATE t SET x = 'good' WHERE id = 1");
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'good'|'y'\n2|'two'|'y'\n");
+    EXPECT_EQ(parked(b), "");
+}
+
+TEST_F(Pair, the_loser_of_a_unique_key_is_parked_on_both_sites_and_can_be_taken_back)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT UNIQUE)");
+    a.run("INSERT INTO t VALUES(1, 'k')");
+    clock_of(2) = clock_of(1) + 1000000;
+    b.run("INSERT INTO t VALUES(2, 'k')");
+    talk();
+    EXPECT_EQ(a.table("t"), "2|'k'\n");
+    expect_equal();
+    EXPECT_NE((parked(a) + parked(b)).find("unique"), std::string::npos);
+    Site &holder = parked(a).empty() ? b : a;
+    int64_t id = holder.number_of("SELECT id FROM dbsync_parked");
+    EXPECT_EQ(holder.d->ops->resolve(holder.d, -id, RESOLVE_TAKE_LOSER, &holder.why), -EEXIST)
+        << "the key is still held";
+    holder.run("UPDATE t SET x = 'other' WHERE id = 2");
+    EXPECT_EQ(holder.d->ops->resolve(holder.d, -id, RESOLVE_TAKE_LOSER, &holder.why), 0) << holder.why.text;
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'k'\n2|'other'\n");
+    expect_equal();
+}
+
+TEST_F(Pair, claim_21_the_conflict_list_has_both_images_and_the_rule)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    a.run("INSERT INTO t VALUES(1, 'o', 'y')");
+    talk();
+    clock_of(1) += 1000;
+    clock_of(2) = clock_of(1) + 5000;
+    a.run("UPDATE t SET x = 'from a'");
+    b.run("UPDATE t SET x = 'from b'");
+    talk();
+    std::string list;
+    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    EXPECT_NE(list.find("\"winner\": {\"id\": 1, \"x\": \"from b\""), std::string::npos) << list;
+    EXPECT_NE(list.find("\"loser\": {\"id\": 1, \"x\": \"from a\""), std::string::npos) << list;
+    EXPECT_NE(list.find("later write wins"), std::string::npos) << list;
+    EXPECT_NE(list.find("update_update"), std::string::npos) << list;
+    door_counts counts{};
+    ASSERT_EQ(a.d->ops->counts(a.d, &counts, &a.why), 0);
+    EXPECT_EQ(counts.conflict[CONFLICT_UPDATE_UPDATE], 1u);
+    EXPECT_EQ(counts.conflict_hour, 1u);
+    EXPECT_EQ(
+        a.number_of(
+            "SELECT count(*) FROM dbsync_c_1 WHERE vers IS NULL AND v_x = 'from a' AND seq > (SELECT cut_seq FROM "
+            "dbsync_peer)"),
+        0)
+        << "the losing change left the outbox";
+}
+
+TEST_F(Pair, compaction_bounds_the_backlog_by_rows_touched_and_changes_nothing_else)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    for (int i = 0; i < 300; i++)
+        a.run("INSERT OR REPLACE INTO t VALUES(" + std::to_string(i % 7) + ", " + std::to_string(i) +
+              ", 0); UPDATE t SET y = " + std::to_string(i) + " WHERE id = " + std::to_string(i % 5));
+    uint64_t before, after;
+    ASSERT_EQ(a.d->ops->compact(a.d, &before, &after, &a.why), 0) << a.why.text;
+    EXPECT_GT(before, 500u);
+    EXPECT_EQ(after, 7u);
+    talk();
+    expect_equal();
+    EXPECT_EQ(b.number_of("SELECT count(*) FROM t"), 7);
+}
+
+TEST_F(Pair, a_restored_database_is_detected_on_both_sides)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 1)");
+    talk();
+    door_identity id{};
+    a.d->ops->identity(a.d, &id, &a.why);
+    EXPECT_EQ(b.d->ops->peer_meet(b.d, 1, id.incarnation, 0, &b.why), 0);
+    EXPECT_EQ(b.d->ops->peer_meet(b.d, 1, id.incarnation + 1, 0, &b.why), -EEXIST);
+    EXPECT_EQ(a.d->ops->peer_meet(a.d, 2, 77, 0, &a.why), -EEXIST) << "b's incarnation is known from its batches";
+    door_peer p[2];
+    unsigned count;
+    b.d->ops->peers(b.d, p, 2, &count, &b.why);
+    EXPECT_EQ(p[0].state, PEER_FOREIGN);
+    bool news = true;
+    b.run("INSERT INTO t VALUES(2, 2)");
+    b.d->ops->has_news(b.d, 1, &news, &b.why);
+    EXPECT_FALSE(news) << "nothing goes to a database that is not the one we knew";
+}
+
+TEST_F(Pair, a_batch_from_far_ahead_is_held_not_dropped)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    clock_of(2) = clock_of(1) - 3600LL * 1000000;
+    a.run("INSERT INTO t VALUES(1, 1)");
+    auto batch = a.read(2, 0);
+    auto result = b.apply(1, batch);
+    EXPECT_EQ(result.verdict, APPLY_HELD_CLOCK);
+    EXPECT_GT(result.hold_us, 3500LL * 1000000);
+    clock_of(2) = clock_of(1);
+    EXPECT_EQ(b.apply(1, batch).verdict, APPLY_DONE);
+}
+
+TEST_F(Pair, wait_learns_that_a_commit_is_applied_at_the_peer)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 1)");
+    uint64_t position;
+    bool reached;
+    a.d->ops->position(a.d, &position, &a.why);
+    a.d->ops->position_reached(a.d, 2, position, &reached, &a.why);
+    EXPECT_FALSE(reached);
+    talk();
+    a.d->ops->position_reached(a.d, 2, position, &reached, &a.why);
+    EXPECT_TRUE(reached);
+}
+
+TEST_F(Pair, doctor_names_identifiers_that_all_sites_draw_alike_and_lost_triggers)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x); CREATE TABLE other(id INTEGER PRIMARY KEY)");
+    a.run("DROP TRIGGER dbsync_i_1");
+    std::string found;
+    ASSERT_EQ(a.d->ops->doctor(a.d, append, &found, &a.why), 0) << a.why.text;
+    EXPECT_NE(found.find("drawn alike on all sites"), std::string::npos);
+    EXPECT_NE(found.find("capture triggers are gone"), std::string::npos);
+    EXPECT_NE(found.find("\"table\": \"other\", \"finding\": \"the table is not synchronised\""), std::string::npos);
+}
+
+} // namespace
