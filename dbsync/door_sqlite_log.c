@@ -117,6 +117,11 @@ static void statement_text(sqlite3_str *sql, const struct table *t, enum table_s
         sqlite3_str_appendf(sql, "SELECT 1 FROM \"%w\" WHERE ", t->name);
         where_key(sql, t, "");
         break;
+    case STATEMENT_HAS_WINDOW:
+        sqlite3_str_appendf(
+            sql, "SELECT EXISTS(SELECT 1 FROM dbsync_c_%lld), EXISTS(SELECT 1 FROM dbsync_remote WHERE tbl = %lld)",
+            (long long)t->id, (long long)t->id);
+        break;
     case STATEMENT_WINDOW:
         select_changes(sql, t);
         where_key(sql, t, "v_");
@@ -188,15 +193,30 @@ static void set_registers(struct row *row, char op, struct version v, sqlite3_st
     }
 }
 
-static bool row_exists(struct door_sqlite *d, const struct table *t, struct key key, struct problem *problem)
+// 1, 0, or a negative errno: an error must not pass for "gone".
+static int row_exists(struct door_sqlite *d, const struct table *t, struct key key, struct problem *problem)
 {
     sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_EXISTS, problem);
     if (!s)
-        return false;
+        return d->failure;
     sqlite_bind_key(s, 1, t, key);
-    bool exists = sqlite_step(d, s, problem) == 1;
+    int result = sqlite_step(d, s, problem);
     sqlite3_reset(s);
-    return exists;
+    return result;
+}
+
+static int read_registers(struct door_sqlite *d, struct row *row, char op, sqlite3_stmt *s, struct problem *problem)
+{
+    const struct table *t = row->table;
+    if (sqlite3_column_type(s, 3) == SQLITE_BLOB) {
+        if (row_decode_versions(row, sqlite3_column_blob(s, 3), (size_t)sqlite3_column_bytes(s, 3)) == 0)
+            return 0;
+        return problem_set(problem, EIO, "%s: versions of a change of table %s are malformed", d->path, t->name);
+    }
+    int exists = op == 'V' ? row_exists(d, t, row->key, problem) : 0;
+    if (exists == 0)
+        set_registers(row, op, version_make(sqlite3_column_int64(s, 2), VERSION_USER, d->site), s, 4);
+    return exists < 0 ? exists : 0;
 }
 
 struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table, sqlite3_stmt *s, struct arena *arena,
@@ -222,18 +242,12 @@ struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table,
         if (!table->column[c].is_generated)
             row_set(row, c, values[c], version_make(0, VERSION_USER, 0));
     }
-    if (!row) {
-        problem_set(problem, EIO, "%s: change row of table %s is malformed", d->path, table->name);
-        return NULL;
-    }
     char op = ((const char *)sqlite3_column_text(s, 1))[0];
-    if (sqlite3_column_type(s, 3) == SQLITE_BLOB) {
-        if (row_decode_versions(row, sqlite3_column_blob(s, 3), (size_t)sqlite3_column_bytes(s, 3)) < 0) {
-            problem_set(problem, EIO, "%s: versions of a change of table %s are malformed", d->path, table->name);
-            return NULL;
-        }
-    } else if (op != 'V' || !row_exists(d, table, own, problem)) {
-        set_registers(row, op, version_make(sqlite3_column_int64(s, 2), VERSION_USER, d->site), s, 4);
+    int failed = row ? read_registers(d, row, op, s, problem)
+                     : problem_set(problem, EIO, "%s: change row of table %s is malformed", d->path, table->name);
+    if (failed < 0) {
+        d->failure = failed;
+        return NULL;
     }
     row_close_groups(row);
     return row;

@@ -26,6 +26,7 @@
 enum table_statement {
     STATEMENT_ROW, // the row by key
     STATEMENT_EXISTS,
+    STATEMENT_HAS_WINDOW,
     STATEMENT_WINDOW, // its change rows
     STATEMENT_REMOTE, // its remembered remote registers
     STATEMENT_DELETE,
@@ -54,7 +55,8 @@ struct table_sql {
     sqlite3_stmt **holder;       // one for each unique key
     sqlite3_stmt **parent;       // one for each foreign key
     sqlite3_stmt **children;     // one for each foreign key of this table, by parent's columns
-    bool has_window, has_remote; // some change row / remote register exists, as of the start of the transaction
+    bool is_looked;              // has_window and has_remote are known in this transaction
+    bool has_window, has_remote; // some change row / remembered remote register exists
 };
 
 // Statements without parameters in their text, prepared once by their number in door_sqlite_sql.c.

@@ -42,7 +42,7 @@ static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, st
     if (result < 0)
         return result;
     for (unsigned i = 0; i < d->schema->table_count; i++)
-        d->sql[i].has_window = d->sql[i].has_remote = true;
+        d->sql[i].is_looked = false;
     return door_sqlite_vector(d, &c->vector, &c->peer_count, problem);
 }
 
@@ -138,6 +138,20 @@ static int load_current(struct door_sqlite *d, struct work *w, struct arena *are
     return 0;
 }
 
+// A table without change rows, which is the usual case on a site that only receives, needs no look at each row.
+static int look(struct door_sqlite *d, const struct table *t, struct table_sql *q, struct problem *problem)
+{
+    sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_HAS_WINDOW, problem);
+    int result = s ? sqlite_step(d, s, problem) : d->failure;
+    if (result != 1)
+        return result < 0 ? result : -EIO;
+    q->has_window = sqlite3_column_int(s, 0) != 0;
+    q->has_remote = sqlite3_column_int(s, 1) != 0;
+    q->is_looked = true;
+    sqlite3_reset(s);
+    return 0;
+}
+
 static int load(struct store *store, uint16_t peer, uint64_t seen, struct work **row, unsigned count,
                 struct arena *arena, struct problem *problem)
 {
@@ -148,7 +162,9 @@ static int load(struct store *store, uint16_t peer, uint64_t seen, struct work *
                       peer, (int64_t)seen, &seen_seq, problem);
     for (unsigned i = 0; result == 0 && i < count; i++) {
         struct table_sql *q = sql_of(d, row[i]->table);
-        if (q->has_window)
+        if (!q->is_looked)
+            result = look(d, row[i]->table, q, problem);
+        if (result == 0 && q->has_window)
             result = load_window(d, row[i], seen_seq, arena, problem);
         if (result == 0 && q->has_remote)
             result = load_remote(d, row[i], arena, problem);
