@@ -9,7 +9,12 @@
 
 int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem)
 {
-    return sqlite_run(d, immediate ? "BEGIN IMMEDIATE" : "BEGIN", problem);
+    int result = sqlite_run(d, immediate ? "BEGIN IMMEDIATE" : "BEGIN", problem);
+    if (result == 0 && immediate)
+        result = door_sqlite_settle(d, problem);
+    if (result < 0)
+        door_sqlite_rollback(d);
+    return result;
 }
 
 int door_sqlite_commit(struct door_sqlite *d, struct problem *problem)

@@ -50,6 +50,9 @@ static void change_table(sqlite3_str *sql, const struct table *t)
     for (unsigned k = 0; k < t->key_count; k++)
         sqlite3_str_appendf(sql, "%s\"v_%w\"", k ? ", " : "", t->column[t->key[k]].name);
     sqlite3_str_appendf(sql, ");\n");
+    if (t->unique_count)
+        sqlite3_str_appendf(sql, "CREATE INDEX dbsync_v_%lld ON dbsync_c_%lld(seq) WHERE op = 'V';\n", (long long)t->id,
+                            (long long)t->id);
 }
 
 static void insert_into(sqlite3_str *sql, const struct table *t)

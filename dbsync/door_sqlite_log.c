@@ -113,9 +113,17 @@ static void statement_text(sqlite3_str *sql, const struct table *t, enum table_s
         sqlite3_str_appendf(sql, " FROM \"%w\" WHERE ", t->name);
         where_key(sql, t, "");
         break;
-    case STATEMENT_EXISTS:
-        sqlite3_str_appendf(sql, "SELECT 1 FROM \"%w\" WHERE ", t->name);
-        where_key(sql, t, "");
+    case STATEMENT_SETTLE_GONE:
+        sqlite3_str_appendf(
+            sql, "UPDATE dbsync_c_%lld SET op = 'D' WHERE op = 'V' AND NOT EXISTS(SELECT 1 FROM \"%w\" WHERE ",
+            (long long)t->id, t->name);
+        for (unsigned k = 0; k < t->key_count; k++)
+            sqlite3_str_appendf(sql, "%s\"%w\" = \"v_%w\"", k ? " AND " : "", t->column[t->key[k]].name,
+                                t->column[t->key[k]].name);
+        sqlite3_str_appendf(sql, ")");
+        break;
+    case STATEMENT_SETTLE_REST:
+        sqlite3_str_appendf(sql, "DELETE FROM dbsync_c_%lld WHERE op = 'V'", (long long)t->id);
         break;
     case STATEMENT_HAS_WINDOW:
         sqlite3_str_appendf(
@@ -184,25 +192,13 @@ sqlite3_stmt *door_sqlite_statement(struct door_sqlite *d, const struct table *t
 static void set_registers(struct row *row, char op, struct version v, sqlite3_stmt *s, int mask_at)
 {
     const struct table *t = row->table;
-    row->life = op == 'D' || op == 'V' ? LIFE_DEAD : LIFE_LIVE;
+    row->life = op == 'D' ? LIFE_DEAD : LIFE_LIVE;
     row->life_version = v;
     for (unsigned c = 0; c < t->column_count; c++) {
         uint64_t mask = (uint64_t)sqlite3_column_int64(s, mask_at + (int)(c / 64));
         if (!t->column[c].is_generated && !t->column[c].in_key && (mask >> c % 64 & 1))
             row->version[c] = v;
     }
-}
-
-// 1, 0, or a negative errno: an error must not pass for "gone".
-static int row_exists(struct door_sqlite *d, const struct table *t, struct key key, struct problem *problem)
-{
-    sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_EXISTS, problem);
-    if (!s)
-        return d->failure;
-    sqlite_bind_key(s, 1, t, key);
-    int result = sqlite_step(d, s, problem);
-    sqlite3_reset(s);
-    return result;
 }
 
 static int read_registers(struct door_sqlite *d, struct row *row, char op, sqlite3_stmt *s, struct problem *problem)
@@ -213,10 +209,9 @@ static int read_registers(struct door_sqlite *d, struct row *row, char op, sqlit
             return 0;
         return problem_set(problem, EIO, "%s: versions of a change of table %s are malformed", d->path, t->name);
     }
-    int exists = op == 'V' ? row_exists(d, t, row->key, problem) : 0;
-    if (exists == 0)
+    if (op != 'V') // a candidate that was not settled yet says nothing
         set_registers(row, op, version_make(sqlite3_column_int64(s, 2), VERSION_USER, d->site), s, 4);
-    return exists < 0 ? exists : 0;
+    return 0;
 }
 
 struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table, sqlite3_stmt *s, struct arena *arena,
@@ -251,6 +246,24 @@ struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table,
     }
     row_close_groups(row);
     return row;
+}
+
+// ---- candidates ----
+
+int door_sqlite_settle(struct door_sqlite *d, struct problem *problem)
+{
+    int result = 0;
+    for (unsigned i = 0; result == 0 && d->schema && i < d->schema->table_count; i++) {
+        const struct table *t = &d->schema->table[i];
+        sqlite3_stmt *gone = t->unique_count ? door_sqlite_statement(d, t, STATEMENT_SETTLE_GONE, problem) : NULL;
+        sqlite3_stmt *rest = gone ? door_sqlite_statement(d, t, STATEMENT_SETTLE_REST, problem) : NULL;
+        if (t->unique_count == 0)
+            continue;
+        result = rest ? sqlite_done(d, gone, problem) : d->failure;
+        if (result == 0)
+            result = sqlite_done(d, rest, problem);
+    }
+    return result;
 }
 
 // ---- writing ----

@@ -25,7 +25,8 @@
 // Statements of one table, by what they do; prepared when first used.
 enum table_statement {
     STATEMENT_ROW, // the row by key
-    STATEMENT_EXISTS,
+    STATEMENT_SETTLE_GONE,
+    STATEMENT_SETTLE_REST,
     STATEMENT_HAS_WINDOW,
     STATEMENT_WINDOW, // its change rows
     STATEMENT_REMOTE, // its remembered remote registers
@@ -108,6 +109,8 @@ int sqlite_number(struct door_sqlite *d, const char *literal, int64_t a, int64_t
 
 // ---- others ----
 
+// A transaction; an immediate one may write, and settles what REPLACE may have removed (door_sqlite_capture.c) before
+// anything else, so that rows which we remove ourselves are never taken for it.
 int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem);
 int door_sqlite_commit(struct door_sqlite *d, struct problem *problem);
 void door_sqlite_rollback(struct door_sqlite *d);
@@ -146,6 +149,8 @@ struct row *door_sqlite_change(struct door_sqlite *d, const struct table *table,
 // The statement of a table, prepared.
 sqlite3_stmt *door_sqlite_statement(struct door_sqlite *d, const struct table *table, enum table_statement which,
                                     struct problem *problem);
+// Candidates that are gone become deletes, the others are forgotten.
+int door_sqlite_settle(struct door_sqlite *d, struct problem *problem);
 // Appends registers as a change row of ours.
 int door_sqlite_log_row(struct door_sqlite *d, const struct row *row, struct problem *problem);
 

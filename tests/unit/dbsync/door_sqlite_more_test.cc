@@ -21,6 +21,7 @@ class Pair : public testing::Test
     }
     void SetUp() override
     {
+        clock_of(1) = clock_of(2) = 1700000000000000;
         ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
         ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
     }
@@ -109,6 +110,24 @@ TEST_F(Pair, rows_that_replace_removed_through_another_unique_key_go_everywhere)
     EXPECT_EQ(parked(a) + parked(b), "") << "nothing clashed";
 }
 
+TEST_F(Pair, a_row_that_a_peer_deleted_is_never_taken_for_one_that_replace_removed)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT UNIQUE)");
+    a.run("INSERT INTO t VALUES(1, 'k')");
+    talk();
+    clock_of(2) += 1000000;
+    b.run("DELETE FROM t WHERE id = 1");
+    auto removal = b.read(1, static_cast<uint64_t>(a.number_of("SELECT applied FROM dbsync_peer")));
+    clock_of(1) += 9000000;
+    a.run("INSERT OR IGNORE INTO t VALUES(2, 'k')"); // row 1 is a candidate, and stays
+    EXPECT_EQ(a.apply(2, removal).verdict, APPLY_DONE);
+    clock_of(2) += 1000000;
+    b.run("INSERT INTO t VALUES(1, 'new')");
+    talk();
+    EXPECT_EQ(a.table("t"), "1|'new'\n");
+    expect_equal();
+}
+
 TEST_F(Pair, an_update_that_changes_nothing_is_not_captured)
 {
     make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
@@ -127,6 +146,56 @@ TEST_F(Pair, claim_16_17_18_the_change_table_holds_identifier_time_stamp_and_ent
     EXPECT_EQ(a.rows("SELECT op, mask0, v_id, v_x, v_y FROM dbsync_c_1 ORDER BY seq"),
               "'I'|-1|7|'x'|'y'\n'U'|2|7|'n'|'y'\n'D'|0|7|'n'|'y'\n");
     EXPECT_EQ(a.number_of("SELECT min(hlc) >= 1700000000000000 AND max(hlc) < 1800000000000000 FROM dbsync_c_1"), 1);
+}
+
+TEST_F(Pair, a_tombstone_stays_until_nothing_older_can_come_not_until_it_is_acknowledged)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    a.run("INSERT INTO t VALUES(1, 'x', 'y')");
+    talk();
+    clock_of(2) += 2000000;
+    b.run("UPDATE t SET x = 'older or newer'");
+    auto late = b.read(1, static_cast<uint64_t>(a.number_of("SELECT applied FROM dbsync_peer"))); // still on its way
+    clock_of(1) += 1000000;
+    a.run("DELETE FROM t");
+    EXPECT_EQ(b.apply(1, a.read(2, static_cast<uint64_t>(b.number_of("SELECT applied FROM dbsync_peer")))).verdict,
+              APPLY_DONE);
+    bool more;
+    a.d->ops->acked(a.d, 2, 99, &a.why);
+    a.d->ops->collect(a.d, &more, &a.why);
+    EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync_c_1 WHERE op = 'D'"), 1);
+    EXPECT_EQ(a.apply(2, late).verdict, APPLY_DONE);
+    talk();
+    EXPECT_EQ(a.table("t"), "1|'older or newer'|'y'\n") << "the newer update brings the row back whole";
+    expect_equal();
+    a.d->ops->collect(a.d, &more, &a.why);
+    EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync_c_1"), 0);
+}
+
+TEST_F(Pair, insert_sync_delete_insert_sync_leaves_the_row)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 1)");
+    talk();
+    a.run("DELETE FROM t; INSERT INTO t VALUES(1, 2)");
+    talk();
+    EXPECT_EQ(b.table("t"), "1|2\n");
+}
+
+TEST_F(Pair, conflicting_rows_of_one_table_each_have_their_own_winner)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 0), (2, 0), (3, 0), (4, 0)");
+    talk();
+    for (int i = 1; i <= 4; i++) {
+        clock_of(1) += i % 2 ? 2000000 : 1000;
+        clock_of(2) = clock_of(1) + (i % 2 ? -1000000 : 1000000);
+        a.run("UPDATE t SET x = 'a' WHERE id = " + std::to_string(i));
+        b.run("UPDATE t SET x = 'b' WHERE id = " + std::to_string(i));
+    }
+    talk();
+    EXPECT_EQ(a.table("t"), "1|'a'\n2|'b'\n3|'a'\n4|'b'\n");
+    expect_equal();
 }
 
 TEST_F(Pair, tables_that_cannot_be_synchronised_are_refused_with_the_remedy)

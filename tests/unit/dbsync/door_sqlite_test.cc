@@ -19,6 +19,7 @@ class TwoSites : public testing::Test
     }
     void SetUp() override
     {
+        clock_of(1) = clock_of(2) = 1700000000000000;
         ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
         ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
         both("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y TEXT)");
