@@ -93,19 +93,6 @@ static void take_row(struct apply *a, const struct batch_record *record)
     }
 }
 
-static int read_records(struct apply *a)
-{
-    struct batch_record record;
-    int result;
-    while ((result = batch_next(&a->batch, a->arena, &record, a->problem)) == 1) {
-        if (record.type == BATCH_CHANGE || record.type == BATCH_BASE)
-            take_row(a, &record);
-        else if (apply_span_add(a, &record) < 0)
-            return -ENOMEM;
-    }
-    return result;
-}
-
 // ---- loading and deciding ----
 
 static void decide_drawn(struct apply *a, struct work *w)
@@ -273,16 +260,16 @@ static int keep_books(struct apply *a)
     return result;
 }
 
-static void request_missing(struct apply *a)
+// Rows to be asked for, copied: their arena may be that of a portion.
+static void request_missing(struct apply *a, struct apply *into)
 {
-    unsigned count = 0;
-    for (uint32_t i = 0; i < a->set.count; i++)
-        count += a->set.row[i]->is_missing;
-    a->result->request = arena_take(a->arena, (count + 1) * sizeof *a->result->request);
     for (uint32_t i = 0; i < a->set.count; i++) {
         const struct work *w = a->set.row[i];
-        if (w->is_missing)
-            a->result->request[a->result->request_count++] = (struct apply_request_key){w->table, w->key};
+        if (!w->is_missing)
+            continue;
+        into->missing = memory_resize(into->missing, (into->missing_count + 1) * sizeof *into->missing);
+        struct key key = {arena_copy(into->arena, w->key.bytes, w->key.len), w->key.len};
+        into->missing[into->missing_count++] = (struct apply_request_key){w->table, key};
     }
 }
 
@@ -315,29 +302,91 @@ static int write_all(struct apply *a, bool all_waiting)
     return result;
 }
 
-static int apply_rows(struct apply *a)
-{
-    int result = read_records(a);
-    if (result == 0)
-        result = apply_load(a);
-    if (result == 0)
-        result = write_all(a, false);
-    request_missing(a);
-    if (result == 0)
-        result = apply_spans(a);
-    return result < 0 ? result : keep_books(a);
-}
-
 static void release(struct apply *a)
 {
-    for (uint32_t i = 0; i < a->set.count; i++)
-        free(a->set.row[i]->refused);
     work_fini(&a->set);
     free(a->queue.row);
     free(a->died.row);
     free(a->check.row);
     free(a->base.row);
     free(a->span);
+    free(a->missing);
+}
+
+// ---- portions ----
+
+// Rows of tables without constraints do not depend on each other: they are applied in portions, in bounded memory.
+static int flush_portion(struct apply *a, struct apply *portion)
+{
+    int result = apply_load(portion);
+    if (result == 0)
+        result = apply_remove_leaving(portion);
+    if (result == 0)
+        result = apply_write_queue(portion);
+    if (result == 0)
+        result = keep_books(portion);
+    request_missing(portion, a);
+    work_reset(&portion->set);
+    portion->loaded = 0;
+    portion->queue.count = 0;
+    arena_reset(portion->arena);
+    return result;
+}
+
+static int take_record(struct apply *a, struct apply *portion, struct batch_record *record)
+{
+    enum { PORTION_ROWS = 10000 };
+    if (record->type != BATCH_CHANGE && record->type != BATCH_BASE)
+        return apply_span_add(a, record);
+    if (record->type == BATCH_CHANGE && !is_constrained(record->row->table)) {
+        take_row(portion, record);
+        return portion->set.count < PORTION_ROWS ? 0 : flush_portion(a, portion);
+    }
+    record->row = row_clone(a->arena, record->row);
+    take_row(a, record);
+    if (portion->set.count == 0)
+        arena_reset(portion->arena);
+    return 0;
+}
+
+static int read_records(struct apply *a, struct apply *portion)
+{
+    struct batch_record record;
+    int result;
+    while ((result = batch_next(&a->batch, portion->arena, &record, a->problem)) == 1) {
+        int taken = take_record(a, portion, &record);
+        if (taken < 0)
+            return taken;
+    }
+    return result == 0 ? flush_portion(a, portion) : result;
+}
+
+static int apply_rows(struct apply *a)
+{
+    struct arena scratch = {0};
+    struct apply portion = {.store = a->store,
+                            .peer = a->peer,
+                            .number = a->number,
+                            .seen = a->seen,
+                            .cursor = a->cursor,
+                            .arena = &scratch,
+                            .result = a->result,
+                            .problem = a->problem};
+    int result = read_records(a, &portion);
+    release(&portion);
+    arena_fini(&scratch);
+    if (result == 0)
+        result = apply_load(a);
+    if (result == 0)
+        result = write_all(a, false);
+    request_missing(a, a);
+    if (result == 0)
+        result = apply_spans(a);
+    if (result == 0)
+        result = keep_books(a);
+    a->result->request = arena_copy(a->arena, a->missing, a->missing_count * sizeof *a->missing);
+    a->result->request_count = a->missing_count;
+    return result;
 }
 
 int apply_parked_again(struct store *store, struct arena *arena, struct apply_result *result, struct problem *problem)

@@ -36,6 +36,8 @@ struct apply {
     struct work_list base;  // BASE rows in order
     struct apply_span *span;
     unsigned span_count;
+    struct apply_request_key *missing;
+    unsigned missing_count;
     int failure; // why apply_draw gave out no row
     struct apply_result *result;
     struct problem *problem;

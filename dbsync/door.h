@@ -187,8 +187,12 @@ struct door_ops {
     int (*parked)(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem);
     // Tries parked rows again (0: all); how many went in.
     int (*retry)(struct door *door, int64_t id, unsigned *done, struct problem *problem);
-    // Decides a conflict or parked row by hand; a kept loser is written as an ordinary change of this site.
+    // Decides a conflict (its id) or a parked row (the negative of its id) by hand: it leaves the list, and with
+    // RESOLVE_TAKE_LOSER its row is written as an ordinary change of this site, made now. -EEXIST: the database refuses
+    // it.
     int (*resolve)(struct door *door, int64_t id, enum door_resolution resolution, struct problem *problem);
+    // Forgets conflicts noted before a time (microseconds since 1970); parked rows stay until they are decided.
+    int (*purge)(struct door *door, int64_t before_us, struct problem *problem);
     int (*counts)(struct door *door, struct door_counts *counts, struct problem *problem);
 
     // True when every change committed here up to now is applied at the peer: `wait` polls it.

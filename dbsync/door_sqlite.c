@@ -91,6 +91,7 @@ static const struct door_ops ops = {
     .parked = door_sqlite_parked,
     .retry = door_sqlite_retry,
     .resolve = door_sqlite_resolve,
+    .purge = door_sqlite_purge,
     .counts = door_sqlite_counts,
     .position = door_sqlite_position,
     .position_reached = door_sqlite_position_reached,

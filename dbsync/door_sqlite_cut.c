@@ -197,48 +197,68 @@ static int make_cut(struct door_sqlite *d, const struct door_read_request *reque
     return result < 0 ? result : 1;
 }
 
-static int fold_range(struct door_sqlite *d, const struct table *t, const struct cut *cut, struct fold *fold,
-                      struct problem *problem)
+struct changes { // of one table on their way into a batch
+    struct door_sqlite *d;
+    struct batch_writer *writer;
+    door_sink *sink; // null: nothing may be handed out yet
+    void *context;
+    struct fold fold;
+    struct door_batch *batch;
+};
+
+static int write_folded(struct changes *c)
 {
+    enum { DRAIN_BYTES = 256 << 10 };
+    int result = 0;
+    for (uint32_t r = 0; result == 0 && r < c->fold.count; r++) {
+        batch_change(c->writer, c->fold.entry[r].row);
+        if (c->sink && c->writer->out.len >= DRAIN_BYTES)
+            result = batch_drain(c->writer, c->sink, c->context);
+    }
+    c->batch->changes += c->fold.change_count;
+    fold_reset(&c->fold);
+    return result;
+}
+
+// A small cut is folded in the order of the log. A large one is read by key, so that one row is in memory at a time.
+static int write_table(struct changes *c, const struct table *t, const struct cut *cut, struct problem *problem)
+{
+    enum { LARGE_CUT = 100000 };
+    bool by_key = cut->high - cut->low > LARGE_CUT;
     struct arena arena = {0};
-    sqlite3_stmt *s = door_sqlite_statement(d, t, STATEMENT_LOG_RANGE, problem);
+    sqlite3_stmt *s = door_sqlite_statement(c->d, t, by_key ? STATEMENT_LOG_ORDERED : STATEMENT_LOG_RANGE, problem);
     if (!s)
-        return d->failure;
+        return c->d->failure;
     sqlite3_bind_int64(s, 1, cut->low);
     sqlite3_bind_int64(s, 2, cut->high);
-    int result;
-    while ((result = sqlite_step(d, s, problem)) == 1) {
-        struct row *row = door_sqlite_change(d, t, s, &arena, problem);
+    int result, written = 0;
+    while (written == 0 && (result = sqlite_step(c->d, s, problem)) == 1) {
+        struct row *row = door_sqlite_change(c->d, t, s, &arena, problem);
         if (!row) {
-            result = d->failure;
+            written = c->d->failure;
             break;
         }
+        if (by_key && c->fold.count && key_compare(&c->fold.entry[0].row->key, &row->key) != 0)
+            written = write_folded(c);
         if (row_has_registers(row))
-            fold_add(fold, row);
+            fold_add(&c->fold, row);
         arena_reset(&arena);
     }
     sqlite3_reset(s);
     arena_fini(&arena);
-    return result;
+    if (written < 0 || result < 0)
+        return written < 0 ? written : result;
+    return write_folded(c);
 }
 
 static int write_changes(struct door_sqlite *d, const struct cut *cut, struct batch_writer *w, door_sink *sink,
                          void *context, struct door_batch *batch, struct problem *problem)
 {
-    enum { DRAIN_BYTES = 256 << 10 };
-    struct fold fold = {0};
+    struct changes changes = {.d = d, .writer = w, .sink = sink, .context = context, .batch = batch};
     int result = 0;
-    for (unsigned i = 0; result == 0 && i < d->schema->table_count && cut->high > cut->low; i++) {
-        result = fold_range(d, &d->schema->table[i], cut, &fold, problem);
-        batch->changes += fold.change_count;
-        for (uint32_t r = 0; result == 0 && r < fold.count; r++) {
-            batch_change(w, fold.entry[r].row);
-            if (sink && w->out.len >= DRAIN_BYTES)
-                result = batch_drain(w, sink, context);
-        }
-        fold_reset(&fold);
-    }
-    fold_fini(&fold);
+    for (unsigned i = 0; result == 0 && i < d->schema->table_count && cut->high > cut->low; i++)
+        result = write_table(&changes, &d->schema->table[i], cut, problem);
+    fold_fini(&changes.fold);
     return result;
 }
 

@@ -214,6 +214,12 @@ int door_sqlite_retry(struct door *door, int64_t id, unsigned *done, struct prob
     return result;
 }
 
+int door_sqlite_purge(struct door *door, int64_t before_us, struct problem *problem)
+{
+    return sqlite_runf(door_sqlite_of(door), problem, "DELETE FROM dbsync_conflict WHERE at < %lld",
+                       (long long)before_us);
+}
+
 // ---- figures ----
 
 static int count_tables(struct door_sqlite *d, uint64_t *rows, struct problem *problem)

@@ -152,6 +152,13 @@ static void statement_text(sqlite3_str *sql, const struct table *t, enum table_s
         select_changes(sql, t);
         sqlite3_str_appendf(sql, "seq > ?1 AND seq <= ?2 ORDER BY seq");
         break;
+    case STATEMENT_LOG_ORDERED:
+        select_changes(sql, t);
+        sqlite3_str_appendf(sql, "seq > ?1 AND seq <= ?2 ORDER BY ");
+        for (unsigned k = 0; k < t->key_count; k++)
+            sqlite3_str_appendf(sql, "\"v_%w\", ", t->column[t->key[k]].name);
+        sqlite3_str_appendf(sql, "seq");
+        break;
     case STATEMENT_LOG_DROP:
         sqlite3_str_appendf(sql, "DELETE FROM dbsync_c_%lld WHERE ", (long long)t->id);
         where_key(sql, t, "v_");

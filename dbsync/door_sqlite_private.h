@@ -34,8 +34,9 @@ enum table_statement {
     STATEMENT_INSERT,
     STATEMENT_LOG, // append a change row
     STATEMENT_LOG_RANGE,
-    STATEMENT_LOG_DROP, // change rows of a key after a position
-    STATEMENT_CHUNK,    // all rows in key order
+    STATEMENT_LOG_ORDERED, // a range by key, then position
+    STATEMENT_LOG_DROP,    // change rows of a key after a position
+    STATEMENT_CHUNK,       // all rows in key order
     STATEMENT_CHUNK_AFTER,
     STATEMENT_CHUNK_UPTO,
     STATEMENT_CHUNK_BETWEEN,
@@ -193,6 +194,7 @@ int door_sqlite_conflicts(struct door *door, unsigned limit, door_listed *listed
 int door_sqlite_parked(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem);
 int door_sqlite_retry(struct door *door, int64_t id, unsigned *done, struct problem *problem);
 int door_sqlite_resolve(struct door *door, int64_t id, enum door_resolution resolution, struct problem *problem);
+int door_sqlite_purge(struct door *door, int64_t before_us, struct problem *problem);
 int door_sqlite_counts(struct door *door, struct door_counts *counts, struct problem *problem);
 int door_sqlite_position(struct door *door, uint64_t *position, struct problem *problem);
 int door_sqlite_position_reached(struct door *door, uint16_t peer, uint64_t position, bool *reached,

@@ -235,6 +235,7 @@ int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const
     row_encode(&row, e->image);
     sqlite3_bind_blob64(s, 10, row.data, row.len, SQLITE_STATIC);
     int result = sqlite_done(d, s, problem);
+    d->has_parked = true;
     buffer_fini(&json);
     buffer_fini(&row);
     return result;

@@ -51,8 +51,19 @@ struct work *work_add(struct work_set *set, struct arena *arena, const struct ta
     return w;
 }
 
+void work_reset(struct work_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        free(set->row[i]->refused);
+    set->count = 0;
+    if (set->slot)
+        memset(set->slot, 0, set->slot_count * sizeof *set->slot);
+}
+
 void work_fini(struct work_set *set)
 {
+    for (uint32_t i = 0; i < set->count; i++)
+        free(set->row[i]->refused);
     free(set->row);
     free(set->slot);
     memset(set, 0, sizeof *set);

@@ -19,6 +19,8 @@ struct work_set {
 struct work *work_find(const struct work_set *set, const struct table *table, struct key key);
 // Adds a row that is not there yet; all else is zero. The key is borrowed.
 struct work *work_add(struct work_set *set, struct arena *arena, const struct table *table, struct key key);
+// Empties it; the memory is kept.
+void work_reset(struct work_set *set);
 void work_fini(struct work_set *set);
 
 #ifdef __cplusplus

@@ -182,6 +182,21 @@ TEST_F(Pair, insert_sync_delete_insert_sync_leaves_the_row)
     EXPECT_EQ(b.table("t"), "1|2\n");
 }
 
+TEST_F(Pair, a_huge_transaction_is_one_batch_folded_row_by_row)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO t SELECT "
+          "i, i FROM n;"
+          "UPDATE t SET x = 'twice ' || id; DELETE FROM t WHERE id % 3 = 0; COMMIT");
+    door_batch info{};
+    auto batch = a.read(2, 0, &info);
+    EXPECT_EQ(info.changes, 140000u);
+    EXPECT_EQ(info.rows, 60000u);
+    EXPECT_EQ(b.apply(1, batch).verdict, APPLY_DONE);
+    EXPECT_EQ(b.number_of("SELECT count(*) FROM t WHERE x = 'twice ' || id"), 40000);
+    expect_equal();
+}
+
 TEST_F(Pair, conflicting_rows_of_one_table_each_have_their_own_winner)
 {
     make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
