@@ -8,7 +8,8 @@
 #include <xxhash.h>
 
 static const uint8_t MAGIC[4] = {'S', 'P', 'D', 'B'};
-enum { END_LEN = 8 }; // the checksum at the very end
+#define HLC_MAX (INT64_C(1) << 61) // in microseconds far beyond any clock; leaves bits for the coding of distances
+enum { END_LEN = 8 };              // the checksum at the very end
 enum { ROW_EXPLICIT_KEY = 4, ROW_OTHER_VERSIONS = 8, ROW_LIFE_MASK = 3 };
 
 static uint64_t zigzag(int64_t n)
@@ -256,7 +257,7 @@ int batch_open(struct batch_reader *r, const void *bytes, size_t len, const stru
     uint8_t moves_log = bytes_u8(&r->in);
     r->header.moves_log = moves_log != 0;
     if (r->in.failed || moves_log > 1 || r->header.from == 0 || r->header.number <= r->header.previous ||
-        r->header.max_hlc < 0 || r->row_count != r->change_count + r->base_count)
+        r->header.max_hlc < 0 || r->header.max_hlc > HLC_MAX || r->row_count != r->change_count + r->base_count)
         return malformed(r, problem, "header");
     return 0;
 }
