@@ -65,7 +65,7 @@ struct door_peer {
     char boot_table[SCHEMA_NAME_MAX]; // where it stands
     uint64_t boot_rows;               // sent so far
     uint64_t backlog_rows;            // change rows not cut for them yet
-    uint64_t backlog_bytes;           // estimate
+    uint64_t backlog_bytes;           // estimate; 0: not known
     int64_t backlog_age_us;           // age of the oldest of them, by the hybrid clock; 0: none
 };
 

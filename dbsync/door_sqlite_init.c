@@ -168,16 +168,39 @@ int door_sqlite_vector(struct door_sqlite *d, struct window_vector *vector, unsi
     return result;
 }
 
+// The age of the oldest change that no cut for the peer has taken, by the hybrid clock.
+static int64_t backlog_age(struct door_sqlite *d, int64_t cut_seq)
+{
+    int64_t oldest = INT64_MAX;
+    struct problem ignored;
+    const struct schema *schema;
+    if (door_sqlite_schema(&d->door, &schema, &ignored) < 0)
+        return 0;
+    for (unsigned i = 0; i < schema->table_count; i++) {
+        sqlite3_stmt *s = door_sqlite_statement(d, &schema->table[i], STATEMENT_OLDEST, &ignored);
+        if (!s)
+            continue;
+        sqlite3_bind_int64(s, 1, cut_seq);
+        if (sqlite_step(d, s, &ignored) == 1 && sqlite3_column_int64(s, 0) < oldest)
+            oldest = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    int64_t age = oldest == INT64_MAX ? 0 : door_sqlite_wall_us(d) - oldest;
+    return age > 0 ? age : 0;
+}
+
 int door_sqlite_peers(struct door *door, struct door_peer *peer, unsigned cap, unsigned *count, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    sqlite3_stmt *s =
-        sqlite_cached(d,
-                      "SELECT site, name, incarnation, state, reason, applied, cut, acked, seen, boot_rows, "
-                      "(SELECT seq FROM dbsync_clock) - cut_seq, coalesce((SELECT tbl FROM dbsync_boot b WHERE "
-                      "b.peer = p.site AND digest = 0 ORDER BY tbl LIMIT 1), '') FROM dbsync_peer p ORDER BY site",
-                      problem);
-    int result = s ? 1 : d->failure;
+    sqlite3_stmt *s = sqlite_cached(
+        d,
+        "SELECT site, name, incarnation, state, reason, applied, cut, acked, seen, boot_rows, "
+        "(SELECT seq FROM dbsync_clock) - cut_seq, coalesce((SELECT tbl FROM dbsync_boot b WHERE "
+        "b.peer = p.site AND digest = 0 ORDER BY tbl LIMIT 1), ''), cut_seq FROM dbsync_peer p ORDER BY site",
+        problem);
+    struct door_identity own;
+    int result = s ? door_sqlite_identity(door, &own, problem) : d->failure;
+    result = result == 0 ? 1 : result;
     *count = 0;
     while (result > 0 && (result = sqlite_step(d, s, problem)) == 1 && *count < cap) {
         struct door_peer *p = &peer[(*count)++];
@@ -196,6 +219,7 @@ int door_sqlite_peers(struct door *door, struct door_peer *peer, unsigned cap, u
         p->backlog_rows = (uint64_t)sqlite3_column_int64(s, 10);
         strncpy(p->boot_table, (const char *)sqlite3_column_text(s, 11), sizeof p->boot_table - 1);
         p->is_bootstrapping = p->boot_table[0] != 0;
+        p->backlog_age_us = p->backlog_rows ? backlog_age(d, sqlite3_column_int64(s, 12)) : 0;
     }
     if (s)
         sqlite3_reset(s);

@@ -159,6 +159,9 @@ static void statement_text(sqlite3_str *sql, const struct table *t, enum table_s
             sqlite3_str_appendf(sql, "\"v_%w\", ", t->column[t->key[k]].name);
         sqlite3_str_appendf(sql, "seq");
         break;
+    case STATEMENT_OLDEST:
+        sqlite3_str_appendf(sql, "SELECT hlc FROM dbsync_c_%lld WHERE seq > ?1 ORDER BY seq LIMIT 1", (long long)t->id);
+        break;
     case STATEMENT_LOG_DROP:
         sqlite3_str_appendf(sql, "DELETE FROM dbsync_c_%lld WHERE ", (long long)t->id);
         where_key(sql, t, "v_");

@@ -35,6 +35,7 @@ enum table_statement {
     STATEMENT_LOG, // append a change row
     STATEMENT_LOG_RANGE,
     STATEMENT_LOG_ORDERED, // a range by key, then position
+    STATEMENT_OLDEST,      // the time of the first change after a position
     STATEMENT_LOG_DROP,    // change rows of a key after a position
     STATEMENT_CHUNK,       // all rows in key order
     STATEMENT_CHUNK_AFTER,

@@ -457,6 +457,32 @@ TEST_F(Pair, wait_learns_that_a_commit_is_applied_at_the_peer)
     EXPECT_TRUE(reached);
 }
 
+TEST_F(Pair, a_peer_gone_too_long_lets_go_of_the_change_table_and_is_bootstrapped_when_it_is_back)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 1), (2, 2)");
+    talk();
+    a.run("UPDATE t SET x = 'new' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES(3, 3)");
+    clock_of(1) += 60000000;
+    door_peer p[2];
+    unsigned count;
+    ASSERT_EQ(a.d->ops->peers(a.d, p, 2, &count, &a.why), 0);
+    EXPECT_EQ(p[0].backlog_rows, 3u);
+    EXPECT_NEAR(static_cast<double>(p[0].backlog_age_us), 60e6, 1000);
+    ASSERT_EQ(a.d->ops->peer_set_state(a.d, 2, PEER_NEEDS_BOOTSTRAP, "gone for 7 days", &a.why), 0);
+    bool more;
+    a.d->ops->collect(a.d, &more, &a.why);
+    EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync_c_1"), 0);
+    bool news = true;
+    a.d->ops->has_news(a.d, 2, &news, &a.why);
+    EXPECT_FALSE(news);
+    ASSERT_EQ(b.d->ops->set_base_mode(b.d, 1, BASE_OVERWRITE, &b.why), 0);
+    ASSERT_EQ(a.d->ops->bootstrap(a.d, 2, nullptr, &a.why), 0);
+    talk();
+    EXPECT_EQ(b.table("t"), "1|'new'\n3|3\n");
+    expect_equal();
+}
+
 TEST_F(Pair, doctor_names_identifiers_that_all_sites_draw_alike_and_lost_triggers)
 {
     make("CREATE TABLE t(id INTEGER PRIMARY KEY, x); CREATE TABLE other(id INTEGER PRIMARY KEY)");
