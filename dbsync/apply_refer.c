@@ -197,6 +197,17 @@ static int repair_reference(struct apply *a, struct work *child, struct work *pa
     return apply_remove(a, child);
 }
 
+static bool bury_orphan(struct apply *a, struct work *child, const struct foreign_key *foreign)
+{
+    child->state = row_clone(a->arena, child->state);
+    if (!repair_foreign_orphan(child->state, foreign, apply_repair_of(a, child)))
+        return false;
+    child->action = MERGE_DELETE;
+    if (child->table->is_referenced)
+        apply_list_add(&a->died, child);
+    return true;
+}
+
 static int check_one(struct apply *a, struct work *child, const struct foreign_key *foreign, struct key parent_key,
                      bool is_last_round)
 {
@@ -213,8 +224,10 @@ static int check_one(struct apply *a, struct work *child, const struct foreign_k
         apply_list_add(&a->check, child); // already revived in this round, by another child
         return 0;
     }
-    if (!is_dead && !was_moved)
+    if (!is_dead && !was_moved && !bury_orphan(a, child, foreign))
         return set_aside(a, child, foreign, PARK_MISSING_PARENT);
+    if (child->state->life == LIFE_DEAD)
+        return apply_remove(a, child);
     return repair_reference(a, child, parent, foreign);
 }
 

@@ -152,6 +152,11 @@ static void put_row(struct batch_writer *w, enum batch_record_type type, const s
 
 void batch_change(struct batch_writer *w, const struct row *row)
 {
+    // The receiver may have deleted the row and forgotten it, while we brought it back for a child that it had, too.
+    if (row->life == LIFE_LIVE && row->life_version.kind == VERSION_REPAIR) {
+        batch_base(w, row);
+        return;
+    }
     put_row(w, BATCH_CHANGE, row);
     w->change_count++;
 }

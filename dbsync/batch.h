@@ -59,8 +59,9 @@ struct batch_writer {
 };
 
 void batch_begin(struct batch_writer *w, const struct batch_header *header);
-void batch_change(struct batch_writer *w, const struct row *row); // registers only; context is left out
-void batch_base(struct batch_writer *w, const struct row *row);   // every known column
+// Registers only; context is left out. A row that a repair brought back to life travels whole, as a BASE row.
+void batch_change(struct batch_writer *w, const struct row *row);
+void batch_base(struct batch_writer *w, const struct row *row); // every known column
 void batch_range(struct batch_writer *w, const struct table *table, struct key after, struct key upto, bool is_last);
 void batch_digest(struct batch_writer *w, const struct table *table, struct key after, struct key upto, uint64_t rows,
                   uint64_t sum);

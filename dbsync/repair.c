@@ -170,3 +170,13 @@ enum repair_foreign_outcome repair_foreign_apply(struct arena *arena, struct row
     keep_image(child_repair, child);
     return REPAIR_CHILD_DIED;
 }
+
+bool repair_foreign_orphan(struct row *child, const struct foreign_key *foreign, struct row *child_repair)
+{
+    struct version reference = referred(child, foreign);
+    if (foreign->on_delete != FOREIGN_SET_DEFAULT || reference.kind != VERSION_REPAIR || !is_default(child, foreign))
+        return false;
+    set_life(child, child_repair, LIFE_DEAD, version_repair(reference, child->life_version));
+    keep_image(child_repair, child);
+    return true;
+}

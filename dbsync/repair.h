@@ -43,6 +43,9 @@ enum repair_foreign_outcome repair_foreign_apply(struct arena *arena, struct row
                                                  const struct foreign_key *foreign, bool force_child,
                                                  struct row *child_repair, struct row *parent_repair);
 
+// A child that a repair gave its default parent, which is not there either: it dies. False: it is no such child.
+bool repair_foreign_orphan(struct row *child, const struct foreign_key *foreign, struct row *child_repair);
+
 #ifdef __cplusplus
 }
 #endif

@@ -213,6 +213,9 @@ int store_sqlite_park(struct store *store, uint16_t peer, uint64_t number, const
                       struct problem *problem)
 {
     struct door_sqlite *d = store_sqlite_door(store);
+    int forgotten = e->reason == PARK_UNIQUE ? 0 : forget_parked(d, e->table, e->key, problem);
+    if (forgotten < 0)
+        return forgotten;
     sqlite3_stmt *s =
         sqlite_cached(d,
                       "INSERT INTO dbsync_parked(at, peer, batch, tbl, pk, reason, text, image, key, row) "

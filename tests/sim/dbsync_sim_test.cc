@@ -169,6 +169,7 @@ class World
         for (auto &s : site) {
             EXPECT_EQ(s->number_of("PRAGMA foreign_key_check"), -1) << s->name << " has orphans";
             EXPECT_EQ(s->rows("PRAGMA integrity_check"), "'ok'\n");
+            EXPECT_EQ(s->rows("SELECT tbl, pk, reason, text FROM dbsync_parked WHERE reason <> 0"), "") << s->name;
         }
     }
 
