@@ -152,7 +152,8 @@ struct door_ops {
     int (*peer_set_state)(struct door *door, uint16_t site, enum peer_state state, const char *reason,
                           struct problem *problem);
     // First contact and each HELLO. -EEXIST: another incarnation than the one known; -ESTALE: it claims to have applied
-    // a cut we never made (we went back in time). The state is set to PEER_FOREIGN in both cases.
+    // a cut we never made (we went back in time), or less than it once acknowledged (it did). The state is set to
+    // PEER_FOREIGN in all these cases.
     int (*peer_meet)(struct door *door, uint16_t site, uint64_t incarnation, uint64_t applied_of_ours,
                      struct problem *problem);
 

@@ -237,10 +237,12 @@ int door_sqlite_peer_meet(struct door *door, uint16_t site, uint64_t incarnation
                           struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    int64_t known = -1, cut = 0;
+    int64_t known = -1, cut = 0, acked = 0;
     int result = sqlite_number(d, "SELECT incarnation FROM dbsync_peer WHERE site = ?1", site, 0, &known, problem);
     if (result == 0)
         result = sqlite_number(d, "SELECT cut FROM dbsync_peer WHERE site = ?1", site, 0, &cut, problem);
+    if (result == 0)
+        result = sqlite_number(d, "SELECT acked FROM dbsync_peer WHERE site = ?1", site, 0, &acked, problem);
     if (result < 0)
         return result;
     if (known < 0)
@@ -259,6 +261,12 @@ int door_sqlite_peer_meet(struct door *door, uint16_t site, uint64_t incarnation
                         "`resync` here",
                         site, (unsigned long long)applied_of_ours, (unsigned long long)cut);
     }
+    if (result == 0 && applied_of_ours < (uint64_t)acked)
+        result =
+            problem_set(problem, ESTALE,
+                        "site %u has acknowledged cut %lld and now knows only %llu: it was restored from a backup; run "
+                        "`resync` there and bootstrap it",
+                        site, (long long)acked, (unsigned long long)applied_of_ours);
     struct problem ignored;
     if (result < 0)
         door_sqlite_peer_set_state(door, site, PEER_FOREIGN, problem->text, &ignored);

@@ -417,7 +417,13 @@ TEST_F(Pair, a_restored_database_is_detected_on_both_sides)
     talk();
     door_identity id{};
     a.d->ops->identity(a.d, &id, &a.why);
-    EXPECT_EQ(b.d->ops->peer_meet(b.d, 1, id.incarnation, 0, &b.why), 0);
+    auto at = [](Site &s, const char *what) {
+        return static_cast<uint64_t>(s.number_of(std::string("SELECT ") + what + " FROM dbsync_peer"));
+    };
+    EXPECT_EQ(b.d->ops->peer_meet(b.d, 1, id.incarnation, at(a, "applied"), &b.why), 0) << b.why.text;
+    EXPECT_EQ(a.d->ops->peer_meet(a.d, 2, at(a, "incarnation"), at(b, "applied") - 1, &a.why), -ESTALE);
+    EXPECT_NE(std::string(a.why.text).find("restored from a backup"), std::string::npos);
+    EXPECT_EQ(a.d->ops->peer_meet(a.d, 2, at(a, "incarnation"), at(b, "applied") + 1, &a.why), -ESTALE);
     EXPECT_EQ(b.d->ops->peer_meet(b.d, 1, id.incarnation + 1, 0, &b.why), -EEXIST);
     EXPECT_EQ(a.d->ops->peer_meet(a.d, 2, 77, 0, &a.why), -EEXIST) << "b's incarnation is known from its batches";
     door_peer p[2];
