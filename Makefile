@@ -48,7 +48,7 @@ pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 PKG_health  := libuv libcurl libsodium jansson
 PKG_control := libuv libconfig ldns jansson libmicrohttpd libmaxminddb libsodium
-PKG_dbsync  := libpq sqlite3 openssl libzstd libuv jansson libconfig
+PKG_dbsync  := libpq sqlite3 openssl libzstd libuv jansson libconfig libmicrohttpd
 # URCU_INLINE_SMALL_FUNCTIONS: without it every quiescent report is a call through the PLT. liburcu documents the
 # inlined functions as small enough not to make the caller a derived work (LGPL-2.1 section 5).
 FLAGS_dataplane := -DURCU_INLINE_SMALL_FUNCTIONS

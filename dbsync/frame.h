@@ -7,9 +7,11 @@
 //
 //   HELLO   first frame in each direction; nothing else is handled before it
 //   BATCH   announces batch `number`: what follows in DATA until END
-//   DATA    octets of the announced batch from `offset` on, zstd-compressed piece by piece
+//   DATA    octets of the announced batch from `offset` on, zstd-compressed piece by piece; as they are (the two
+//   lengths
+//           are equal) where compression gains nothing
 //   END     digest of the whole batch
-//   ACK     highest batch that is durably applied, and room for more octets (credit)
+//   ACK     highest batch that is durably applied, and room for more octets (credit, counted before compression)
 //   HOLD    the batch is kept but cannot be applied yet (clock, third sites): for status, no answer needed
 //   PING, PONG  liveness and skew
 //   REQUEST     rows, tables, digests that the other shall send in its stream (door.h)
@@ -34,7 +36,8 @@ enum {
     FRAME_DATA_MAX = 64 << 10, // octets of the batch in one DATA, before compression
     FRAME_DIGEST_LEN = 16,     // XXH3-128 of the batch's bytes
     FRAME_TEXT_MAX = 4096,
-    FRAME_REQUEST_MAX = 1000 // rows of one REQUEST
+    FRAME_DEFINITION_MAX = 256 << 10, // octets of a table's definition; longer ones are cut
+    FRAME_REQUEST_MAX = 1000          // rows of one REQUEST
 };
 
 enum frame_type {
@@ -100,6 +103,7 @@ struct frame_hold {
 
 struct frame_ping { // and PONG, which returns the PING's time and its own
     int64_t sent_us, answered_us;
+    int64_t behind_us; // age of the oldest change of the sender that the receiver has not applied; 0: it has them all
 };
 
 enum frame_request_kind { FRAME_REQUEST_ROWS, FRAME_REQUEST_TABLE, FRAME_REQUEST_ALL, FRAME_REQUEST_VERIFY };

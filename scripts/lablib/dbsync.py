@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two sites' databases kept in step by two real daemons over TLS on the loopback interface.
+
+`Pair` makes an authority, certificates, two SQLite files and two configurations; `proxy=True` puts a cutter between the
+daemons, which can cut the link after any number of octets.
+"""
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+
+from .lab import program
+from .process import Process, wait_until
+
+PAIR_SCHEMA = "CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL, note);"
+
+
+def free_port():
+    """A port that nobody listens on now. Ports below 30000 are not given to clients by the kernel."""
+    for _ in range(200):
+        port = 20000 + int.from_bytes(os.urandom(2), "big") % 9000
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port on 127.0.0.1")
+
+
+class Authority:
+    """A certificate authority of openssl's command line, in a folder."""
+
+    def __init__(self, folder, name="ca"):
+        self.folder, self.name = folder, name
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj",
+                      f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+
+    def _openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=60)
+
+    def issue(self, name, identity=None, dates=None):
+        """NAME.pem and NAME.key for the DNS name `identity`. `dates`: (notBefore, notAfter) as YYYYMMDDHHMMSSZ."""
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout",
+                      f"{name}.key", "-out", f"{name}.csr", "-addext", f"subjectAltName=DNS:{identity or name}")
+        if not dates:
+            self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key",
+                          "-CAcreateserial", "-days", "365", "-copy_extensions", "copy", "-out", f"{name}.pem")
+            return
+        base = f"{self.folder}/{self.name}"
+        with open(f"{base}.index", "w", encoding="ascii"), open(f"{base}.serial", "w", encoding="ascii") as serial:
+            serial.write("1000\n")
+        with open(f"{base}.cnf", "w", encoding="ascii") as file:
+            file.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={base}.index\nserial={base}.serial\nnew_certs_dir={self.folder}\n"
+                       "default_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n")
+        self._openssl("ca", "-batch", "-config", f"{base}.cnf", "-cert", f"{self.name}.pem", "-keyfile", f"{self.name}.key",
+                      "-in", f"{name}.csr", "-out", f"{name}.pem", "-startdate", dates[0], "-enddate", dates[1], "-notext")
+
+
+class Cutter:
+    """A TCP proxy on the loopback interface. `cut_every` octets (either way) it cuts the connection; `is_open` False refuses."""
+
+    def __init__(self, target_port):
+        self.target_port = target_port
+        self.cut_every, self.is_open, self.cuts, self.octets = 0, True, 0, 0
+        self.stopped = False
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.port = self.listener.getsockname()[1]
+        self.pairs = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while not self.stopped:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target_port), 5) if self.is_open else None
+            except OSError:
+                server = None
+            if server is None:
+                client.close()
+                continue
+            pair = {"sockets": (client, server), "octets": 0, "limit": self.cut_every}
+            with self.lock:
+                self.pairs.append(pair)
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._copy, args=(source, sink, pair), daemon=True).start()
+
+    def _copy(self, source, sink, pair):
+        try:
+            while True:
+                data = source.recv(16384)
+                if not data:
+                    break
+                left = pair["limit"] - pair["octets"] if pair["limit"] else len(data)
+                sink.sendall(data[:left])
+                pair["octets"] += len(data)
+                self.octets += len(data)
+                if pair["limit"] and pair["octets"] >= pair["limit"]:
+                    self.cuts += 1
+                    break
+        except OSError:
+            pass
+        self._close(pair)
+
+    def _close(self, pair):
+        for one in pair["sockets"]:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            one.close()
+        with self.lock:
+            if pair in self.pairs:
+                self.pairs.remove(pair)
+
+    def cut(self):
+        """Cuts what is connected and refuses what comes, until `heal`."""
+        self.is_open = False
+        with self.lock:
+            pairs = list(self.pairs)
+        for pair in pairs:
+            self._close(pair)
+
+    def heal(self):
+        self.is_open = True
+
+    def stop(self):
+        self.stopped = True
+        self.cut()
+        self.listener.close()
+
+
+class SyncSite:
+    """One site: its database, its configuration, its daemon."""
+
+    def __init__(self, folder, name, number, port, database=None):
+        self.folder, self.name, self.number, self.port = folder, name, number, port
+        self.file = f"{folder}/{name}.db"
+        self.database = database or f"sqlite:{self.file}"
+        self.config = f"{folder}/{name}.conf"
+        self.metrics_port = free_port()
+        self.process = None
+        self.extra = ""
+
+    def write_config(self, peer, peer_port, tables, identity=None):
+        listed = ", ".join('{ name = "%s"; }' % t if isinstance(t, str) else t["text"] for t in tables)
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"""dbsync = {{
+  site = {self.number}; name = "{self.name}"; database = "{self.database}"; listen = "127.0.0.1:{self.port}";
+  certificate = "{self.name}.pem"; key = "{self.name}.key"; authority = "ca.pem";
+  peers = ( {{ site = {peer.number}; name = "{peer.name}"; address = "127.0.0.1:{peer_port}"; """
+                       f"""identity = "{identity or peer.name}"; }} );
+  tables = ( {listed} );
+  spool = "{self.name}.spool"; socket = "{self.name}.sock"; metrics = "127.0.0.1:{self.metrics_port}"; poll = "20ms";
+  {self.extra}
+}};
+""")
+
+    def command(self, *arguments, check=True, timeout=60):
+        done = subprocess.run([program("signpost-dbsync"), "--config", self.config, *arguments], capture_output=True, text=True,
+                              check=False, timeout=timeout)
+        assert not check or done.returncode == 0, f"{arguments} at {self.name}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def start(self):
+        self.process = Process(f"dbsync-{self.name}", [program("signpost-dbsync"), "--config", self.config, "run"],
+                               f"{self.folder}/{self.name}.log")
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        status = self.process.stop() if self.process else 0
+        self.process = None
+        return status
+
+    def sql(self, text, values=()):
+        """Runs statements as the application would; the rows of the last one."""
+        db = sqlite3.connect(self.file, timeout=20, isolation_level=None)
+        try:
+            if not values and text.rstrip(";").count(";"):
+                db.executescript(text)
+                return []
+            return db.execute(text, values).fetchall()
+        finally:
+            db.close()
+
+    def rows(self, table="orders"):
+        return self.sql(f"SELECT * FROM {table} ORDER BY 1")
+
+    def status(self):
+        return json.loads(self.command("status", "--json").stdout)
+
+    def peer(self):
+        return self.status()["peers"][0]
+
+    def log(self):
+        with open(f"{self.folder}/{self.name}.log", encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+
+class Pair:
+    """Sites `ams` (1) and `fra` (2). A context manager: daemons and proxies end with it."""
+
+    def __init__(self, folder, schema=PAIR_SCHEMA, tables=("orders",), proxy=False, start=True, extra=""):
+        self.folder = str(folder)
+        self.authority = Authority(self.folder)
+        self.ams = SyncSite(self.folder, "ams", 1, free_port())
+        self.fra = SyncSite(self.folder, "fra", 2, free_port())
+        self.tables = tables
+        self.cutter = Cutter(self.fra.port) if proxy else None
+        for site in self.sites:
+            site.extra = extra
+            self.authority.issue(site.name)
+        # ams, the lower number, dials; fra only listens when there is a proxy, so that every octet passes it.
+        self.ams.write_config(self.fra, self.cutter.port if proxy else self.fra.port, tables)
+        self.fra.write_config(self.ams, self.ams.port, tables)
+        if proxy:
+            with open(self.fra.config, encoding="utf-8") as file:
+                text = file.read().replace(f'address = "127.0.0.1:{self.ams.port}"; ', "")
+            with open(self.fra.config, "w", encoding="utf-8") as file:
+                file.write(text)
+        for site in self.sites:
+            site.sql("PRAGMA journal_mode=WAL")
+            site.sql(schema)
+            site.command("init")
+            site.command("add")
+        if start:
+            self.start()
+
+    @property
+    def sites(self):
+        return (self.ams, self.fra)
+
+    def start(self):
+        for site in self.sites:
+            site.start()
+        self.wait_up()
+
+    def wait_up(self, seconds=20):
+        return wait_until(self.is_up, seconds, "both daemons are linked", pause=0.05)
+
+    def is_up(self):
+        for site in self.sites:
+            done = site.command("status", "--json", check=False)
+            if done.returncode != 0 or json.loads(done.stdout)["peers"][0]["link"] != "up":
+                return False
+        return True
+
+    def are_equal(self):
+        return all(self.ams.rows(table) == self.fra.rows(table) for table in self.table_names)
+
+    @property
+    def table_names(self):
+        return [t if isinstance(t, str) else t["name"] for t in self.tables]
+
+    def wait_equal(self, seconds=20):
+        """Until both sites hold the same rows; how long that took."""
+        try:
+            return wait_until(self.are_equal, seconds, "both sites hold the same rows", pause=0.02)
+        except AssertionError:
+            self.show()
+            raise
+
+    def show(self):
+        for site in self.sites:
+            print(f"--- {site.name}\n{site.log()[-4000:]}\n{site.command('status', check=False).stdout}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for site in self.sites:
+            if site.process:
+                site.stop()
+        if self.cutter:
+            self.cutter.stop()
+
+
+__all__ = ["Authority", "Cutter", "Pair", "SyncSite", "free_port", "PAIR_SCHEMA", "signal", "time"]
