@@ -206,9 +206,6 @@ static void say_why_held(struct peer *p, const struct apply_job *j)
     else if (v == APPLY_HELD_CLOCK)
         snprintf(p->hold, sizeof p->hold, "batch %llu is ahead of our clock by more than 60 s; held for %.1f s",
                  (unsigned long long)j->number, (double)j->result.hold_us / 1e6);
-    else if (v == APPLY_HELD_NEEDS)
-        snprintf(p->hold, sizeof p->hold, "batch %llu needs batches of other sites first",
-                 (unsigned long long)j->number);
     if (p->hold[0])
         peer_problem(p, p->hold);
 }

@@ -12,7 +12,7 @@
 //           are equal) where compression gains nothing
 //   END     digest of the whole batch
 //   ACK     highest batch that is durably applied, and room for more octets (credit, counted before compression)
-//   HOLD    the batch is kept but cannot be applied yet (clock, third sites): for status, no answer needed
+//   HOLD    the batch is kept but cannot be applied yet (clock): for status, no answer needed
 //   PING, PONG  liveness and skew
 //   REQUEST     rows, tables, digests that the other shall send in its stream (door.h)
 //   SCHEMA      a table's definition, sent when a batch met drift, so that both definitions can be shown

@@ -577,7 +577,6 @@ void link_applied(struct link *l, int status, const struct apply_result *result,
         send_ack(l);
         break;
     case APPLY_HELD_CLOCK:
-    case APPLY_HELD_NEEDS:
         hold(l, result);
         break;
     case APPLY_GAP:
