@@ -121,6 +121,9 @@ void net_close(struct connection *c, const char *reason)
     if (c->is_dialed && p && !c->is_adopted)
         p->is_dialing = false;
     if (c->is_adopted && p->connection == c) {
+        struct link_order rest;
+        if (link_drain(p->link, &rest))
+            job_spool(p, &rest);
         p->connection = NULL;
         p->epoch++;
         link_disconnected(p->link);
@@ -276,12 +279,14 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *bytes)
         if (c->is_closing)
             return;
     }
+    if (!was_open && tls_is_open(c->tls))
+        identify(c);
+    if (c->is_closing)
+        return;
     if (result == -ECONNRESET)
         net_close(c, "the peer closed the connection");
     else if (result < 0)
         refuse(c, &problem);
-    else if (!was_open && tls_is_open(c->tls))
-        identify(c);
 }
 
 void net_connected(struct peer *p, const struct link_start *start)

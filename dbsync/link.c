@@ -175,6 +175,19 @@ void link_connected(struct link *l, struct link_time now, const struct link_star
     frame_encode(&l->out, &f, start->schema);
 }
 
+bool link_drain(struct link *l, struct link_order *order)
+{
+    struct inbound *r = &l->recv;
+    if (r->state != LINK_IN_FILLING || r->data.len == 0)
+        return false;
+    *order = (struct link_order){.wish = LINK_SPOOL,
+                                 .bytes = r->data.data,
+                                 .len = r->data.len,
+                                 .number = r->number,
+                                 .offset = r->at - r->data.len};
+    return true;
+}
+
 void link_disconnected(struct link *l)
 {
     l->is_connected = l->is_greeted = l->is_meeting = l->is_met = l->is_closing = l->close_given = false;

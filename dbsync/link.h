@@ -106,6 +106,10 @@ void link_free(struct link *link);
 
 // ---- what happened ----
 void link_connected(struct link *link, struct link_time now, const struct link_start *start);
+// Before link_disconnected: octets that have arrived and are not in the spool yet, as a LINK_SPOOL order that needs no
+// answer. False: there are none.
+struct link_order;
+bool link_drain(struct link *link, struct link_order *order);
 void link_disconnected(struct link *link);
 void link_received(struct link *link, const void *bytes, size_t len, struct link_time now);
 bool link_is_full(const struct link *link); // stop reading from the transport until this is false again
