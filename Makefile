@@ -224,6 +224,8 @@ fuzz: deps ## run each fuzz target for SECONDS (30)
 	@scripts/run-fuzz $(or $(SECONDS_EACH),30)
 demo: deps all ## a two-site cluster answers, fails over and comes back (KEEP=1 leaves it up)
 	@scripts/demo $(if $(KEEP),--keep)
+demo-dbsync: deps all ## two sites' databases are kept in step (DB=sqlite, or DB=postgres)
+	@scripts/demo-dbsync --db $(or $(DB),sqlite)
 lint: deps ## format, layer arrows, headers alone in C and C++, sizes
 	@scripts/lint
 cov: deps ## branch coverage of the unit tests to build/cov
@@ -244,5 +246,5 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk tests/nic/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
-.PHONY: all deps deps-lab chaos test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo lint cov install clean help
+.PHONY: all deps deps-lab chaos test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo demo-dbsync lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -43,6 +43,17 @@ enum admin_status admin_operator_command(struct admin_call *call)
     return ADMIN_OK;
 }
 
+// {"command":"lag","ms":1234}: how old this site's data may be, from the database synchronisation.
+enum admin_status admin_lag_command(struct admin_call *call)
+{
+    bool is_bad = false;
+    const int64_t ms = admin_number(call, "ms", -1, &is_bad);
+    if (is_bad || ms < 0 || ms > INT32_MAX)
+        return admin_usage(call, "wanted: lag with ms, 0 to %d", INT32_MAX);
+    heartbeats_set_lag(call->daemon->heartbeats, ms);
+    return ADMIN_OK;
+}
+
 json_t *admin_problems(const struct config_errors *errors)
 {
     json_t *list = json_array();

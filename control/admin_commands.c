@@ -13,6 +13,7 @@ static const struct command {
     {"explain", admin_explain_command},   {"simulate", admin_simulate_command}, {"stats", admin_stats_command},
     {"metrics", admin_metrics_command},   {"history", admin_history_command},   {"watch", admin_watch_command},
     {"operator", admin_operator_command}, {"reload", admin_reload_command},     {"problems", admin_problems_command},
+    {"lag", admin_lag_command},
 };
 
 enum { COMMAND_NAME_MAX = 32 };

@@ -37,6 +37,7 @@ enum admin_status admin_history_command(struct admin_call *call); // admin_histo
 enum admin_status admin_watch_command(struct admin_call *call);
 enum admin_status admin_operator_command(struct admin_call *call); // admin_act.c
 enum admin_status admin_reload_command(struct admin_call *call);
+enum admin_status admin_lag_command(struct admin_call *call);
 enum admin_status admin_problems_command(struct admin_call *call);
 
 // New references; json null stands for what is not known.

@@ -19,6 +19,7 @@ struct heartbeats {
     void *user;
     uv_poll_t *poll;
     int64_t lag_ms;
+    uint64_t lag_at_ns; // when it was told
     struct heartbeats_peer peer[HEARTBEAT_PEER_MAX];
     unsigned peer_count;
 };
@@ -242,7 +243,9 @@ void heartbeats_update(struct heartbeats *h)
     if (!h || !h->link)
         return;
     const struct config *config = steering_config(h->steering);
-    struct heartbeat_message m = {.load_permille = -1, .lag_ms = h->lag_ms};
+    // Who told the figure may be gone: an old one is not known.
+    const bool is_fresh = h->lag_at_ns && uv_hrtime() - h->lag_at_ns < HEARTBEATS_LAG_MAX_AGE_NS;
+    struct heartbeat_message m = {.load_permille = -1, .lag_ms = is_fresh ? h->lag_ms : -1};
     if (config->node.site_at != CONFIG_NONE) {
         const struct verdict_site *own = steering_site(h->steering, (unsigned)config->node.site_at);
         m.load_permille = own->load_permille;
@@ -258,7 +261,10 @@ void heartbeats_update(struct heartbeats *h)
 
 void heartbeats_set_lag(struct heartbeats *h, int64_t lag_ms)
 {
+    if (!h)
+        return;
     h->lag_ms = lag_ms;
+    h->lag_at_ns = uv_hrtime();
 }
 
 unsigned heartbeats_peer_count(const struct heartbeats *h)

@@ -39,7 +39,10 @@ bool heartbeats_differ(const struct config *a, const struct config *b);
 // Brings the outgoing message up to date with the verdicts; call after changes and every 100 ms.
 void heartbeats_update(struct heartbeats *heartbeats);
 
-// Replication lag of this site's databases for the message; -1: not known.
+#define HEARTBEATS_LAG_MAX_AGE_NS 10000000000ull
+
+// Replication lag of this site's database for the message, told by `signpost-dbsync` every second through the admin
+// socket; -1: not known, as is one older than HEARTBEATS_LAG_MAX_AGE_NS. Null is legal.
 void heartbeats_set_lag(struct heartbeats *heartbeats, int64_t lag_ms);
 
 unsigned heartbeats_peer_count(const struct heartbeats *heartbeats);

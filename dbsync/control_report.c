@@ -15,7 +15,7 @@ struct control_report {
     struct daemon *daemon;
     struct call *call; // under way
     uint64_t next_ms;
-    bool was_good;
+    bool was_good, was_told;
 };
 
 struct call {
@@ -42,7 +42,7 @@ static void end(struct call *c, bool is_good, const char *why)
     if (!r)
         return;
     r->call = NULL;
-    if (r->was_good != is_good) {
+    if (r->was_good != is_good || !r->was_told) {
         if (is_good)
             log_info("signpost-control at %s is told the replication lag", r->daemon->config->control);
         else
@@ -50,6 +50,7 @@ static void end(struct call *c, bool is_good, const char *why)
                         why);
     }
     r->was_good = is_good;
+    r->was_told = true;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *out)

@@ -290,6 +290,8 @@ void link_news(struct link *l)
 
 void link_behind(struct link *l, int64_t behind_us)
 {
+    if ((behind_us > 0) != (l->behind_us > 0))
+        l->pinged_us = 0; // told at the next tick
     l->behind_us = behind_us < 0 ? 0 : behind_us;
 }
 

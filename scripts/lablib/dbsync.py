@@ -6,12 +6,10 @@ daemons, which can cut the link after any number of octets.
 """
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import threading
-import time
 
 from .lab import program
 from .process import Process, wait_until
@@ -197,6 +195,19 @@ class SyncSite:
     def rows(self, table="orders"):
         return self.sql(f"SELECT * FROM {table} ORDER BY 1")
 
+    def fill(self, first, count, note_bytes=200):
+        """So many rows of `orders` that do not compress, in one transaction."""
+        self.sql(f"""WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {first + count - 1})
+                     INSERT INTO orders SELECT i, '{self.name}', i, randomblob({note_bytes}) FROM n""")
+
+    def prepare(self, schema):
+        """The application's tables, and ours."""
+        if self.database.startswith("sqlite:"):
+            self.sql("PRAGMA journal_mode=WAL")
+        self.sql(schema)
+        self.command("init")
+        self.command("add")
+
     def status(self):
         return json.loads(self.command("status", "--json").stdout)
 
@@ -214,8 +225,7 @@ class Pair:
     def __init__(self, folder, schema=PAIR_SCHEMA, tables=("orders",), proxy=False, start=True, extra=""):
         self.folder = str(folder)
         self.authority = Authority(self.folder)
-        self.ams = SyncSite(self.folder, "ams", 1, free_port())
-        self.fra = SyncSite(self.folder, "fra", 2, free_port())
+        self.ams, self.fra = self.make_site("ams", 1), self.make_site("fra", 2)
         self.tables = tables
         self.cutter = Cutter(self.fra.port) if proxy else None
         for site in self.sites:
@@ -230,12 +240,12 @@ class Pair:
             with open(self.fra.config, "w", encoding="utf-8") as file:
                 file.write(text)
         for site in self.sites:
-            site.sql("PRAGMA journal_mode=WAL")
-            site.sql(schema)
-            site.command("init")
-            site.command("add")
+            site.prepare(schema)
         if start:
             self.start()
+
+    def make_site(self, name, number):
+        return SyncSite(self.folder, name, number, free_port())
 
     @property
     def sites(self):
@@ -286,4 +296,37 @@ class Pair:
             self.cutter.stop()
 
 
-__all__ = ["Authority", "Cutter", "Pair", "SyncSite", "free_port", "PAIR_SCHEMA", "signal", "time"]
+class PostgresSite(SyncSite):
+    """A site whose database is a PostgreSQL cluster of its own."""
+
+    def __init__(self, folder, name, number, port):
+        from .pg_pair import Cluster
+        os.chmod(folder, 0o711)  # the servers run as another user and must reach their own folders
+        self.cluster = Cluster(f"{folder}/pg-{name}")
+        super().__init__(folder, name, number, port, database=self.cluster.conninfo())
+
+    def sql(self, text, values=()):
+        done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.database, "-c", text], capture_output=True,
+                              text=True, check=False, timeout=60)
+        assert done.returncode == 0, f"{text}: {done.stderr}"
+        return done.stdout
+
+    def rows(self, table="orders"):
+        text = self.sql(f"SELECT coalesce(json_agg(t), '[]') FROM (SELECT * FROM {table} ORDER BY 1) t")
+        return [tuple(row.values()) for row in json.loads(text)]
+
+    def fill(self, first, count, note_bytes=200):
+        self.sql(f"""INSERT INTO orders SELECT i, '{self.name}', i, (SELECT string_agg(md5(i::text || k::text), '') FROM
+                     generate_series(1, {max(1, note_bytes // 32)}) k) FROM generate_series({first}, {first + count - 1}) i""")
+
+
+class PostgresPair(Pair):
+    """The same with two PostgreSQL clusters."""
+
+    def make_site(self, name, number):
+        return PostgresSite(self.folder, name, number, free_port())
+
+    def __exit__(self, *what):
+        super().__exit__(*what)
+        for site in self.sites:
+            site.cluster.stop()
