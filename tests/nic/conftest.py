@@ -19,9 +19,10 @@ CARDS = {  # QEMU's device, DPDK's driver, workers that get a share of the queri
     "vmxnet3": ("vmxnet3", "net_vmxnet3", 1),
     "virtio": ("virtio-net-pci,mq=on,vectors=10,rss=on,hash=on,iommu_platform=on,disable-legacy=on", "net_virtio", 2),
     "igb": ("igb", "net_e1000_igb", 4),
-    # Two functions of one device share an IOMMU group.
     "first_half": ("e1000e,multifunction=on", "net_e1000_em", 1),
     "second_half": ("virtio-net-pci,iommu_platform=on,disable-legacy=on", "net_virtio", 1),
+    "bridged_one": ("vmxnet3", "net_vmxnet3", 1),
+    "bridged_two": ("vmxnet3", "net_vmxnet3", 1),
 }
 
 
@@ -47,7 +48,8 @@ def initramfs():
 
 @pytest.fixture(scope="session")
 def vfio_guest(initramfs):
-    guest = boot(initramfs, ["e1000e", "vmxnet3", "virtio", "igb", "first_half", "second_half"], has_iommu=True)
+    guest = boot(initramfs, ["e1000e", "vmxnet3", "virtio", "igb", "first_half", "second_half", "bridged_one", "bridged_two"],
+                 has_iommu=True)
     yield guest
     guest.close()
 

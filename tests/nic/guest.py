@@ -164,7 +164,8 @@ class CommandFailed(AssertionError):
 class Guest:
     """`cards`: QEMU's device strings by name; the i-th sits at 0000:00:(8+i).0, one after a multifunction one beside it.
 
-    The card `on_tap` has TAP_QUEUES queues.
+    The card `on_tap` has TAP_QUEUES queues. Cards whose names begin with "bridged" sit behind one bridge to conventional
+    PCI, and so in one IOMMU group.
     """
 
     def __init__(self, initramfs, cards, has_iommu, on_tap=None, cpus=4, memory_mb=640):
@@ -173,6 +174,9 @@ class Guest:
         self.initramfs, self.has_iommu, self.cpus, self.memory_mb = initramfs, has_iommu, cpus, memory_mb
         self.cards, self.address, slot, function = cards, {}, 7, 0
         for name, device in cards.items():
+            if name.startswith("bridged"):
+                self.address[name] = f"0000:01:{1 + sum(n.startswith('bridged') for n in self.address):02x}.0"
+                continue
             slot, function = (slot, 1) if function == -1 else (slot + 1, 0)
             self.address[name] = f"0000:00:{slot:02x}.{function}"
             function = -1 if "multifunction" in device else 0
@@ -197,6 +201,7 @@ class Guest:
                    "console=ttyS0 loglevel=1 panic=-1 " + ("intel_iommu=on" if self.has_iommu else "")]
         if self.has_iommu:
             command += ["-device", "intel-iommu,intremap=on"]
+        command += ["-device", "pcie-pci-bridge,id=bridge,addr=1c.0"]
         for name, device in self.cards.items():
             wire = self.wire[name] = Wire(self.folder, name, is_patient=name != self.on_tap)
             if name == self.on_tap:
@@ -205,7 +210,8 @@ class Guest:
             else:
                 command += ["-netdev", f"dgram,id={name},local.type=unix,local.path={wire.near},remote.type=unix,"
                             f"remote.path={wire.far}"]
-            command += ["-device", f"{device},netdev={name},mac={self.mac[name].hex(':')},addr={self.address[name][8:]}"]
+            command += ["-device", f"{device},netdev={name},mac={self.mac[name].hex(':')},addr={self.address[name][8:]}"
+                        + (",bus=bridge" if name.startswith("bridged") else "")]
         self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                      bufsize=0, start_new_session=True, preexec_fn=end_with_parent)
         self.wait_text("GUEST-READY", BOOT_S)

@@ -92,6 +92,15 @@ def test_a_card_of_the_kernel_is_refused_with_the_remedy(vfio_guest):
     assert status == 1 and "no such PCI device" in text
 
 
+def test_a_group_that_is_not_viable_is_refused_with_the_member_in_use(vfio_guest):
+    first, second = vfio_guest.address["bridged_one"], vfio_guest.address["bridged_two"]
+    said = vfio_guest.run(f"nic bind {first}")
+    assert f"not viable until these are bound as well: {second} (vmxnet3)" in said
+    status, text = refusal(vfio_guest, f"--port pci:{first}")
+    assert status == 1 and "not viable" in text and second in text and "vmxnet3" in text
+    vfio_guest.run(f"nic unbind {first}")
+
+
 def test_short_huge_pages_are_told_with_the_command_that_helps(uio_guest):
     """uio cannot do without; the command that the message names then helps."""
     card = uio_guest.address["e1000e"]
