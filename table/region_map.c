@@ -1,37 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranges of addresses by their start. IPv4 addresses stand in the top 32 bits of a 128-bit number, so that one
-// algorithm serves both families and the first 16 bits index both.
+// Ranges of addresses by their start. While building, IPv4 addresses stand in the top 32 bits of a 128-bit number, so
+// that one algorithm serves both families. To be searched, starts are keys of a tree: IPv4 whole, IPv6 by their first
+// 64 bits; the other 64 stand aside, and are looked at only where a range starts in the middle of a /64.
 #include "table/region_map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "table/key_tree.h"
+
 typedef __uint128_t u128;
 
-struct range4 {
-    uint32_t start;
-    uint32_t region;
-};
+// What a range has beside its start: the region, and for IPv6 whether the starts of this range and the next have low
+// bits.
+enum { REGION_BITS = 0x0fff, HAS_LOW = 0x1000, NEXT_HAS_LOW = 0x2000 };
 
-struct range6 {
-    uint64_t high, low; // of the start
-    uint64_t region;
-};
-
-enum { FIRST_BITS = 16, FIRST_COUNT = (1 << FIRST_BITS) + 1 };
-
-// Offsets in bytes from the map's start. index[i] is the number of the last range that starts at or before i << 16
-// (of the address' first 16 bits), so the range of an address lies in index[first16] .. index[first16 + 1].
+// Offsets in bytes from the map's start.
 struct region_map {
     uint32_t magic;
     uint32_t range4_count, range6_count;
     uint32_t reserved;
     uint64_t total_bytes;
-    uint64_t index4_at, range4_at, index6_at, range6_at;
-};
-#define REGION_MAP_MAGIC 0x53505247u // "SPRG"
+    uint64_t tree4_at, region4_at, tree6_at, region6_at, low6_at;
+    struct key_tree_shape shape4, shape6; // follow from the counts; kept so that a search need not work them out
+    uint64_t unused[2];
+} __attribute__((aligned(KEY_TREE_NODE_BYTES)));
+static_assert(sizeof(struct region_map) == 3 * KEY_TREE_NODE_BYTES, "no padding: headers are compared octet by octet");
+#define REGION_MAP_MAGIC 0x53505248u // "SPRH"
 
 struct entry { // a prefix while building
     u128 start;
@@ -40,12 +38,16 @@ struct entry { // a prefix while building
     uint32_t order;
 };
 
-static u128 address_number(const uint8_t *address, unsigned bytes)
+static uint64_t number_of(const uint8_t octets[8])
 {
-    u128 v = 0;
-    for (unsigned i = 0; i < 16; i++)
-        v = v << 8 | (i < bytes ? address[i] : 0);
-    return v;
+    uint64_t n;
+    memcpy(&n, octets, sizeof n);
+    return __builtin_bswap64(n); // little-endian, as images are
+}
+
+static u128 address_number(const uint8_t address[16])
+{
+    return (u128)number_of(address) << 64 | number_of(address + 8);
 }
 
 static u128 prefix_mask(unsigned prefix_len)
@@ -113,18 +115,6 @@ static void flatten(const struct entry *entry, size_t count, struct range_list *
     close_before(list, stack, &depth, true, 0);
 }
 
-static void fill_index(uint32_t *index, const struct range *range, size_t count)
-{
-    size_t at = 0;
-    for (uint32_t first = 0; first < FIRST_COUNT - 1; first++) {
-        u128 start = (u128)first << (128 - FIRST_BITS);
-        while (at + 1 < count && range[at + 1].start <= start)
-            at++;
-        index[first] = (uint32_t)at;
-    }
-    index[FIRST_COUNT - 1] = (uint32_t)(count - 1);
-}
-
 static int collect(const struct region_prefix *prefix, size_t count, bool is_ipv6, struct range_list *list)
 {
     struct entry *entry = calloc(count + 1, sizeof *entry);
@@ -140,7 +130,7 @@ static int collect(const struct region_prefix *prefix, size_t count, bool is_ipv
         const struct region_prefix *p = &prefix[i];
         if (p->is_ipv6 != is_ipv6)
             continue;
-        u128 start = address_number(p->address, is_ipv6 ? 16 : 4);
+        u128 start = address_number(p->address) & (is_ipv6 ? ~(u128)0 : prefix_mask(32));
         if (p->prefix_len > (is_ipv6 ? 128 : 32) || (start & ~prefix_mask(p->prefix_len)) ||
             p->region == REGION_UNKNOWN || p->region > REGION_MAX)
             rc = -EINVAL;
@@ -154,35 +144,66 @@ static int collect(const struct region_prefix *prefix, size_t count, bool is_ipv
     return rc;
 }
 
-static size_t round8(size_t n)
+static uint64_t whole_nodes(uint64_t bytes)
 {
-    return (n + 7) & ~(size_t)7;
+    return (bytes + KEY_TREE_NODE_BYTES - 1) & ~(uint64_t)(KEY_TREE_NODE_BYTES - 1);
 }
 
-static void *layout(const struct range_list *v4, const struct range_list *v6, size_t *len)
+// Where everything lies, from the counts alone.
+static struct region_map layout(uint32_t range4_count, uint32_t range6_count)
 {
-    struct region_map head = {
-        .magic = REGION_MAP_MAGIC, .range4_count = (uint32_t)v4->count, .range6_count = (uint32_t)v6->count};
-    const size_t index_bytes = round8(FIRST_COUNT * sizeof(uint32_t));
-    head.index4_at = sizeof head;
-    head.range4_at = head.index4_at + index_bytes;
-    head.index6_at = head.range4_at + v4->count * sizeof(struct range4);
-    head.range6_at = head.index6_at + index_bytes;
-    head.total_bytes = head.range6_at + v6->count * sizeof(struct range6);
-    uint8_t *map = calloc(1, head.total_bytes);
+    struct region_map h;
+    memset(&h, 0, sizeof h);
+    h.magic = REGION_MAP_MAGIC;
+    h.range4_count = range4_count;
+    h.range6_count = range6_count;
+    h.shape4 = key_tree_shape_of(range4_count, KEY_TREE_KEYS_32);
+    h.shape6 = key_tree_shape_of(range6_count, KEY_TREE_KEYS_64);
+    h.tree4_at = sizeof h;
+    h.region4_at = h.tree4_at + h.shape4.bytes;
+    h.tree6_at = whole_nodes(h.region4_at + range4_count * sizeof(uint16_t));
+    h.region6_at = h.tree6_at + h.shape6.bytes;
+    h.low6_at = whole_nodes(h.region6_at + range6_count * sizeof(uint16_t));
+    h.total_bytes = whole_nodes(h.low6_at + range6_count * sizeof(uint64_t));
+    return h;
+}
+
+static void put_ranges4(uint8_t *map, const struct region_map *h, const struct range *range)
+{
+    uint32_t *start = (uint32_t *)(uintptr_t)key_tree_keys_32(map + h->tree4_at, &h->shape4);
+    uint16_t *region = (uint16_t *)(void *)(map + h->region4_at);
+    for (uint32_t i = 0; i < h->range4_count; i++) {
+        start[i] = (uint32_t)(range[i].start >> 96);
+        region[i] = range[i].region;
+    }
+    key_tree_finish_32(map + h->tree4_at, &h->shape4, h->range4_count);
+}
+
+static void put_ranges6(uint8_t *map, const struct region_map *h, const struct range *range)
+{
+    uint64_t *start = (uint64_t *)(uintptr_t)key_tree_keys_64(map + h->tree6_at, &h->shape6);
+    uint16_t *region = (uint16_t *)(void *)(map + h->region6_at);
+    uint64_t *low = (uint64_t *)(void *)(map + h->low6_at);
+    for (uint32_t i = 0; i < h->range6_count; i++) {
+        const bool next_has_low = i + 1 < h->range6_count && (uint64_t)range[i + 1].start;
+        start[i] = (uint64_t)(range[i].start >> 64);
+        low[i] = (uint64_t)range[i].start;
+        region[i] = (uint16_t)(range[i].region | (low[i] ? HAS_LOW : 0) | (next_has_low ? NEXT_HAS_LOW : 0));
+    }
+    key_tree_finish_64(map + h->tree6_at, &h->shape6, h->range6_count);
+}
+
+static void *put_map(const struct range_list *v4, const struct range_list *v6, size_t *len)
+{
+    const struct region_map h = layout((uint32_t)v4->count, (uint32_t)v6->count);
+    uint8_t *map = aligned_alloc(KEY_TREE_NODE_BYTES, h.total_bytes);
     if (!map)
         return NULL;
-    memcpy(map, &head, sizeof head);
-    fill_index((uint32_t *)(void *)(map + head.index4_at), v4->range, v4->count);
-    fill_index((uint32_t *)(void *)(map + head.index6_at), v6->range, v6->count);
-    struct range4 *r4 = (struct range4 *)(void *)(map + head.range4_at);
-    for (size_t i = 0; i < v4->count; i++)
-        r4[i] = (struct range4){(uint32_t)(v4->range[i].start >> 96), v4->range[i].region};
-    struct range6 *r6 = (struct range6 *)(void *)(map + head.range6_at);
-    for (size_t i = 0; i < v6->count; i++)
-        r6[i] =
-            (struct range6){(uint64_t)(v6->range[i].start >> 64), (uint64_t)v6->range[i].start, v6->range[i].region};
-    *len = head.total_bytes;
+    memset(map, 0, h.total_bytes);
+    memcpy(map, &h, sizeof h);
+    put_ranges4(map, &h, v4->range);
+    put_ranges6(map, &h, v6->range);
+    *len = h.total_bytes;
     return map;
 }
 
@@ -195,7 +216,7 @@ int region_map_build(const struct region_prefix *prefixes, size_t count, void **
     if (rc == 0)
         rc = collect(prefixes, count, true, &v6);
     if (rc == 0) {
-        *map = layout(&v4, &v6, len);
+        *map = put_map(&v4, &v6, len);
         rc = *map ? 0 : -ENOMEM;
     }
     free(v4.range);
@@ -203,11 +224,25 @@ int region_map_build(const struct region_prefix *prefixes, size_t count, void **
     return rc;
 }
 
-static bool is_index_good(const uint32_t *index, uint32_t count)
+static bool are_ranges_good(const uint8_t *map, const struct region_map *h)
 {
-    for (uint32_t i = 0; i < FIRST_COUNT; i++)
-        if (index[i] >= count || (i && index[i] < index[i - 1]))
+    const uint32_t *start4 = key_tree_keys_32(map + h->tree4_at, &h->shape4);
+    const uint64_t *start6 = key_tree_keys_64(map + h->tree6_at, &h->shape6);
+    const uint16_t *region4 = (const void *)(map + h->region4_at), *region6 = (const void *)(map + h->region6_at);
+    const uint64_t *low = (const void *)(map + h->low6_at);
+    if (start4[0] != 0 || start6[0] != 0 || low[0] != 0)
+        return false;
+    for (uint32_t i = 0; i < h->range4_count; i++)
+        if (region4[i] > REGION_MAX || (i && start4[i] <= start4[i - 1]))
             return false;
+    for (uint32_t i = 0; i < h->range6_count; i++) {
+        const bool next_has_low = i + 1 < h->range6_count && low[i + 1];
+        const unsigned flags = (low[i] ? HAS_LOW : 0u) | (next_has_low ? NEXT_HAS_LOW : 0u);
+        if ((region6[i] & ~(unsigned)REGION_BITS) != flags || (region6[i] & REGION_BITS) > REGION_MAX)
+            return false;
+        if (i && (start6[i] < start6[i - 1] || (start6[i] == start6[i - 1] && low[i] <= low[i - 1])))
+            return false;
+    }
     return true;
 }
 
@@ -217,30 +252,16 @@ int region_map_check(const void *map, size_t len)
     if (len < sizeof h)
         return -EBADMSG;
     memcpy(&h, map, sizeof h);
-    const uint64_t index_bytes = round8(FIRST_COUNT * sizeof(uint32_t));
-    const uint64_t bytes4 = (uint64_t)h.range4_count * sizeof(struct range4),
-                   bytes6 = (uint64_t)h.range6_count * sizeof(struct range6);
-    if (h.magic != REGION_MAP_MAGIC || h.total_bytes != len || !h.range4_count || !h.range6_count)
+    if (!h.range4_count || !h.range6_count)
         return -EBADMSG;
-    if (h.index4_at != sizeof h || h.range4_at != h.index4_at + index_bytes || h.index6_at != h.range4_at + bytes4 ||
-        h.range6_at != h.index6_at + index_bytes || h.total_bytes != h.range6_at + bytes6)
+    const struct region_map wanted = layout(h.range4_count, h.range6_count);
+    if (memcmp(&h, &wanted, sizeof h) != 0 || h.total_bytes != len)
         return -EBADMSG;
     const uint8_t *p = map;
-    const struct range4 *r4 = (const void *)(p + h.range4_at);
-    const struct range6 *r6 = (const void *)(p + h.range6_at);
-    if (!is_index_good((const void *)(p + h.index4_at), h.range4_count) ||
-        !is_index_good((const void *)(p + h.index6_at), h.range6_count))
-        return -EBADMSG;
-    if (r4[0].start != 0 || r6[0].high != 0 || r6[0].low != 0)
-        return -EBADMSG;
-    for (uint32_t i = 0; i < h.range4_count; i++)
-        if (r4[i].region > REGION_MAX || (i && r4[i].start <= r4[i - 1].start))
-            return -EBADMSG;
-    for (uint32_t i = 0; i < h.range6_count; i++)
-        if (r6[i].region > REGION_MAX ||
-            (i && (r6[i].high < r6[i - 1].high || (r6[i].high == r6[i - 1].high && r6[i].low <= r6[i - 1].low))))
-            return -EBADMSG;
-    return 0;
+    return are_ranges_good(p, &h) && key_tree_is_good_32(p + h.tree4_at, &h.shape4, h.range4_count) &&
+                   key_tree_is_good_64(p + h.tree6_at, &h.shape6, h.range6_count)
+               ? 0
+               : -EBADMSG;
 }
 
 static unsigned leading_equal_bits(u128 a, u128 b, unsigned width)
@@ -271,39 +292,49 @@ static uint8_t scope_of(u128 address, u128 start, u128 end, bool has_end, unsign
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4])
 {
     const struct region_map *h = map;
-    const uint32_t *index = (const void *)((const uint8_t *)map + h->index4_at);
-    const struct range4 *range = (const void *)((const uint8_t *)map + h->range4_at);
-    uint32_t a = (uint32_t)address[0] << 24 | (uint32_t)address[1] << 16 | (uint32_t)address[2] << 8 | address[3];
-    uint32_t low = index[a >> 16], high = index[(a >> 16) + 1];
-    while (low < high) { // at most 16 rounds: the bucket holds at most 65,536 starts
-        uint32_t mid = low + (high - low + 1) / 2;
-        if (range[mid].start <= a)
-            low = mid;
-        else
-            high = mid - 1;
+    const void *tree = (const uint8_t *)map + h->tree4_at;
+    const uint16_t *region = (const void *)((const uint8_t *)map + h->region4_at);
+    const uint32_t *start = key_tree_keys_32(tree, &h->shape4);
+    uint32_t a;
+    memcpy(&a, address, sizeof a);
+    a = __builtin_bswap32(a);
+    const uint32_t at = key_tree_find_32(tree, &h->shape4, h->range4_count, a);
+    const bool has_end = at + 1 < h->range4_count;
+    return (struct region_match){region[at], scope_of(a, start[at], has_end ? start[at + 1] : 0, has_end, 32)};
+}
+
+// Among ranges that start in the same /64: back from the last of them to the one at or below the address.
+static uint32_t last_at_or_below(const uint64_t *high, const uint64_t *low, uint32_t at, uint64_t a_low)
+{
+    const uint64_t same = high[at];
+    uint32_t first = at, step = 1;
+    while (first >= step && high[first - step] == same) { // doubles: at most 32 rounds
+        first -= step;
+        step *= 2;
     }
-    bool has_end = low + 1 < h->range4_count;
-    return (struct region_match){(uint16_t)range[low].region,
-                                 scope_of(a, range[low].start, has_end ? range[low + 1].start : 0, has_end, 32)};
+    first = first >= step ? first - step : 0; // before the first of them, or the first range of all
+    while (first < at) {
+        const uint32_t middle = first + (at - first + 1) / 2;
+        if (high[middle] < same || low[middle] <= a_low)
+            first = middle;
+        else
+            at = middle - 1;
+    }
+    return at;
 }
 
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16])
 {
     const struct region_map *h = map;
-    const uint32_t *index = (const void *)((const uint8_t *)map + h->index6_at);
-    const struct range6 *range = (const void *)((const uint8_t *)map + h->range6_at);
-    u128 a = address_number(address, 16);
-    uint64_t a_high = (uint64_t)(a >> 64), a_low = (uint64_t)a;
-    uint32_t low = index[a_high >> 48], high = index[(a_high >> 48) + 1];
-    while (low < high) { // at most log2 of the ranges in the bucket
-        uint32_t mid = low + (high - low + 1) / 2;
-        if (range[mid].high < a_high || (range[mid].high == a_high && range[mid].low <= a_low))
-            low = mid;
-        else
-            high = mid - 1;
-    }
-    bool has_end = low + 1 < h->range6_count;
-    u128 start = (u128)range[low].high << 64 | range[low].low;
-    u128 end = has_end ? (u128)range[low + 1].high << 64 | range[low + 1].low : 0;
-    return (struct region_match){(uint16_t)range[low].region, scope_of(a, start, end, has_end, 128)};
+    const void *tree = (const uint8_t *)map + h->tree6_at;
+    const uint16_t *region = (const void *)((const uint8_t *)map + h->region6_at);
+    const uint64_t *high = key_tree_keys_64(tree, &h->shape6), *low = (const void *)((const uint8_t *)map + h->low6_at);
+    const u128 a = address_number(address);
+    uint32_t at = key_tree_find_64(tree, &h->shape6, h->range6_count, (uint64_t)(a >> 64));
+    if (region[at] & HAS_LOW && high[at] == (uint64_t)(a >> 64) && low[at] > (uint64_t)a)
+        at = last_at_or_below(high, low, at, (uint64_t)a);
+    const bool has_end = at + 1 < h->range6_count;
+    const u128 start = (u128)high[at] << 64 | (region[at] & HAS_LOW ? low[at] : 0);
+    const u128 end = has_end ? (u128)high[at + 1] << 64 | (region[at] & NEXT_HAS_LOW ? low[at + 1] : 0) : 0;
+    return (struct region_match){region[at] & REGION_BITS, scope_of(a, start, end, has_end, 128)};
 }

@@ -18,6 +18,8 @@ struct layout {
     uint32_t slot_at, slot_count, node_at, node_end, zone_at, settings_at, region_at, rrset_at;
 };
 
+enum { REGION_ALIGNMENT = 64 }; // of a region map: its search reads whole cache lines
+
 static uint64_t round8(uint64_t n)
 {
     return (n + 7) & ~7ull;
@@ -364,7 +366,7 @@ static int reserve_sections(struct layout *l)
     int64_t at[6] = {
         layout_add(l, sizeof(struct image_header) + sizeof(struct zone_index)),
         layout_add(l, sizeof(struct zone_settings)),
-        layout_add(l, b->region_len),
+        layout_add(l, b->region_len ? b->region_len + REGION_ALIGNMENT - 8 : 0),
         layout_add(l, l->zone_count * sizeof(struct zone_entry)),
         layout_add(l, l->slot_count * sizeof(struct zone_slot)),
         layout_add(l, node_bytes),
@@ -373,7 +375,8 @@ static int reserve_sections(struct layout *l)
         if (at[i] < 0)
             return (int)at[i];
     l->settings_at = (uint32_t)at[1];
-    l->region_at = b->region_len ? (uint32_t)at[2] : 0;
+    const int64_t units = REGION_ALIGNMENT / 8;
+    l->region_at = b->region_len ? (uint32_t)((at[2] + units - 1) / units * units) : 0;
     l->zone_at = (uint32_t)at[3];
     l->slot_at = (uint32_t)at[4];
     l->node_at = (uint32_t)at[5];

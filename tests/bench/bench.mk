@@ -45,3 +45,9 @@ bench-smoke: deps all $(BENCH_BINS) ## each of them for a few seconds, to see th
 	@scripts/bench --smoke
 .PHONY: bench-peers bench-link bench-publish bench-scale bench bench-smoke
 test-bins: $(BENCH_BINS)
+$(OBJ)/tests/bench/bench_regions: $(OBJ)/tests/bench/bench_regions.o $(call objs,$(SRC_table))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@
+bench-regions: deps all $(OBJ)/tests/bench/bench_regions ## what a map of 500,000 prefixes costs
+	@scripts/bench-regions
+.PHONY: bench-regions

@@ -172,6 +172,33 @@ TEST(RegionMap, equals_a_trivial_map_on_random_prefixes)
     }
 }
 
+TEST(RegionMap, many_ranges_inside_one_64_equal_a_trivial_map)
+{
+    std::mt19937_64 random(64);
+    for (const char *base : {"2001:db8:1:2::/64", "::/64", "ffff:ffff:ffff:ffff::/64"}) {
+        std::vector<region_prefix> prefixes{prefix("2001:db8::/32", 9), prefix("2001:db8:1:3::/64", 8)};
+        for (int i = 0; i < 200; i++) {
+            region_prefix p = prefix(base, static_cast<uint16_t>(1 + random() % 5));
+            p.prefix_len = static_cast<uint8_t>(100 + random() % 29);
+            p.address[14] = static_cast<uint8_t>(random() % 4);
+            p.address[15] = static_cast<uint8_t>(random());
+            for (unsigned bit = p.prefix_len; bit < 128; bit++)
+                p.address[bit / 8] = static_cast<uint8_t>(p.address[bit / 8] & ~(1u << (7 - bit % 8)));
+            prefixes.push_back(p);
+        }
+        Map map = build(prefixes);
+        for (int i = 0; i < 5000; i++) {
+            uint8_t address[16];
+            memcpy(address, prefixes[random() % prefixes.size()].address, 16);
+            address[14] = static_cast<uint8_t>(random() % 5);
+            address[15] = static_cast<uint8_t>(random());
+            if (random() % 20 == 0)
+                address[random() % 16] ^= 1;
+            ASSERT_EQ(region_map_find_ipv6(map.data.get(), address).region, trivial(prefixes, address, true)) << base;
+        }
+    }
+}
+
 TEST(RegionMap, half_a_million_prefixes_build_and_answer)
 {
     std::mt19937_64 random(7);

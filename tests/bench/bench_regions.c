@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a look-up in a region map costs: bench_regions PREFIXES LOOKUPS. Half of the prefixes are IPv4 (/12 to /28),
+// half IPv6 (/28 to /64), in 200 regions. Prints nanoseconds a look-up for IPv4 and IPv6 addresses drawn near the
+// prefixes, the seconds the map took to build, and its bytes.
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "table/region_map.h"
+
+enum { ADDRESSES = 1 << 20, REGIONS = 200 };
+
+static uint64_t state = 0x9e3779b97f4a7c15ull;
+
+static uint64_t next_random(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void fill(uint8_t address[16], bool is_ipv6)
+{
+    for (unsigned i = 0; i < 16; i += 8) {
+        const uint64_t r = next_random();
+        memcpy(address + i, &r, 8);
+    }
+    if (is_ipv6)
+        address[0] = 0x20;
+}
+
+static void make_prefix(struct region_prefix *p, bool is_ipv6)
+{
+    memset(p, 0, sizeof *p);
+    fill(p->address, is_ipv6);
+    p->is_ipv6 = is_ipv6;
+    p->prefix_len = (uint8_t)(is_ipv6 ? 28 + next_random() % 37 : 12 + next_random() % 17);
+    p->region = (uint16_t)(1 + next_random() % REGIONS);
+    for (unsigned bit = p->prefix_len; bit < 128; bit++)
+        p->address[bit / 8] = (uint8_t)(p->address[bit / 8] & ~(1u << (7 - bit % 8)));
+}
+
+// Near one of the prefixes: what clients of a real map ask.
+static void make_address(uint8_t out[16], const struct region_prefix *p)
+{
+    uint8_t noise[16];
+    fill(noise, p->is_ipv6);
+    for (unsigned i = 0; i < 16; i++) {
+        const unsigned bits = p->prefix_len > 8 * i ? p->prefix_len - 8 * i : 0;
+        const uint8_t kept = bits >= 8 ? 0xff : (uint8_t)(0xff00u >> bits);
+        out[i] = (uint8_t)((p->address[i] & kept) | (noise[i] & ~kept));
+    }
+}
+
+static double measure(const void *map, const struct region_prefix *prefixes, size_t count, bool is_ipv6,
+                      bool is_chained, size_t lookups)
+{
+    uint8_t(*address)[16] = malloc((size_t)ADDRESSES * 16);
+    unsigned sum = 0;
+    if (!address)
+        return -1;
+    for (size_t i = 0; i < ADDRESSES; i++)
+        make_address(address[i], &prefixes[2 * (next_random() % (count / 2)) + is_ipv6]);
+    const double start = seconds();
+    for (size_t i = 0; i < lookups; i++) {
+        const uint8_t *a = address[(i + (is_chained ? sum & 1 : 0)) % ADDRESSES];
+        sum += is_ipv6 ? region_map_find_ipv6(map, a).region : region_map_find_ipv4(map, a).region;
+    }
+    const double took = seconds() - start;
+    free(address);
+    return sum == 1 ? -1 : took / (double)lookups * 1e9;
+}
+
+int main(int argc, char **argv)
+{
+    const size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, lookups = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    struct region_prefix *prefixes = count >= 2 && lookups ? calloc(count, sizeof *prefixes) : NULL;
+    void *map;
+    size_t len;
+    if (!prefixes)
+        return 2;
+    for (size_t i = 0; i < count; i++)
+        make_prefix(&prefixes[i], i % 2);
+    const double start = seconds();
+    if (region_map_build(prefixes, count, &map, &len) != 0)
+        return 1;
+    const double built = seconds() - start;
+    for (unsigned way = 0; way < 4; way++)
+        printf("%.2f ", measure(map, prefixes, count, way & 1, way < 2, lookups));
+    printf("%.3f %zu\n", built, len);
+    free(map);
+    free(prefixes);
+    return 0;
+}
