@@ -320,6 +320,7 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
 bool verdict_tick(struct verdict_engine *engine, uint64_t now_ns)
 {
     bool is_changed = false;
+    engine->judged_ns = now_ns;
     for (unsigned i = 0; i < engine->site_count; i++)
         is_changed |= verdict_judge_site(engine, i, now_ns);
     return is_changed;
@@ -363,6 +364,8 @@ static void site_deadline(const struct verdict_engine *engine, const struct site
 uint64_t verdict_next_deadline_ns(const struct verdict_engine *engine, uint64_t now_ns)
 {
     uint64_t deadline = UINT64_MAX;
+    if (engine->judged_ns && engine->judged_ns < now_ns)
+        now_ns = engine->judged_ns; // what fell due since then has not been looked at
     earliest(&deadline, engine->start_ns + engine->start_wait_ns, now_ns);
     for (unsigned i = 0; i < engine->site_count; i++)
         site_deadline(engine, &engine->site[i], now_ns, &deadline);

@@ -121,7 +121,8 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
 // Lets time pass and judges every site anew. True when the state, reason or doubt of any site changed.
 bool verdict_tick(struct verdict_engine *engine, uint64_t now_ns);
 
-// When verdict_tick could next change something without an event; UINT64_MAX: never.
+// When verdict_tick could next change something without an event; UINT64_MAX: never. Not after `now_ns` when something
+// fell due since the last tick.
 uint64_t verdict_next_deadline_ns(const struct verdict_engine *engine, uint64_t now_ns);
 
 unsigned verdict_site_count(const struct verdict_engine *engine);

@@ -50,7 +50,8 @@ struct verdict_engine {
     unsigned site_count;
     struct heartbeat_rule heartbeat;
     uint64_t start_ns, start_wait_ns;
-    uint64_t stall_ns; // end of this process's last lateness; 0: none
+    uint64_t judged_ns; // the last tick; 0: none yet
+    uint64_t stall_ns;  // end of this process's last lateness; 0: none
     int16_t voice_site[VERDICT_VOICE_MAX];
     unsigned voice_count;
 };

@@ -68,6 +68,8 @@ struct Node {
     uint64_t stalled_until = 0, stalled_since = 0;
     int64_t drift_ppm = 0, mono_offset = 0, wall_offset = 0;
     uint64_t incarnation = 0, sequence = 0, next_send = 0, next_probe = 0;
+    bool has_news = true; // an event asked for a tick
+    uint64_t due = 0;     // of the next tick without an event, by its own clock
     heartbeat_receiver receiver{};
     std::unique_ptr<verdict_engine, void (*)(verdict_engine *)> engine{nullptr, verdict_free};
     std::vector<unsigned> voice_of; // by number in receiver.sender
@@ -213,6 +215,8 @@ struct World {
         n.next_send = now;
         n.next_probe = now + random.below(100) * MS;
         n.is_alive = true;
+        n.has_news = true;
+        n.due = 0;
         n.stalled_until = 0;
         n.waiting.clear();
         accepted[number].clear();
@@ -268,10 +272,10 @@ struct World {
         for (unsigned i = 0; i < received.message.site_count; i++) {
             const evidence_event word = heartbeat_word_event(
                 at, i, received.sender, static_cast<verdict_state>(received.message.site[i].state));
-            verdict_event(n.engine.get(), &word);
+            n.has_news |= verdict_event(n.engine.get(), &word);
         }
         if (received.event.site != HEARTBEAT_NO_SITE)
-            verdict_event(n.engine.get(), &received.event);
+            n.has_news |= verdict_event(n.engine.get(), &received.event);
     }
     // Do probes of a node reach a site? By any link between their nodes; sites without a cut are reached.
     bool is_reached(unsigned number, unsigned s) const
@@ -299,7 +303,7 @@ struct World {
                 e.reason = is_good ? EVIDENCE_REASON_OK : EVIDENCE_REASON_TIMEOUT;
                 e.load_permille = -1;
                 e.lag_ms = -1;
-                verdict_event(n.engine.get(), &e);
+                n.has_news |= verdict_event(n.engine.get(), &e);
             }
     }
 
@@ -330,7 +334,7 @@ struct World {
         stall.at_ns = n.mono(now);
         stall.kind = EVIDENCE_STALL;
         stall.duration_ns = now - n.stalled_since;
-        verdict_event(n.engine.get(), &stall);
+        n.has_news |= verdict_event(n.engine.get(), &stall);
         n.stalled_until = 0;
         for (const auto &data : n.waiting)
             take(number, *data);
@@ -347,7 +351,13 @@ struct World {
             probe(number);
             n.next_probe = now + PROBE - random.below(PROBE / 10);
         }
-        verdict_tick(n.engine.get(), n.mono(now));
+        // As the control process does it: on news, and when something falls due. It asks for that a while after the
+        // tick.
+        if (n.has_news || n.mono(now) >= n.due) {
+            n.has_news = false;
+            verdict_tick(n.engine.get(), n.mono(now));
+            n.due = verdict_next_deadline_ns(n.engine.get(), n.mono(now) + random.below(20) * MS);
+        }
         if (now >= n.next_send) {
             send(number);
             n.next_send += INTERVAL;

@@ -261,6 +261,21 @@ TEST(Verdict, SilenceOfTheNodeTakesTheSiteDownAfterAllPeriodsAndDoubtsAfterOne)
     EXPECT_EQ(w.see(1).heartbeat_age_ns, 300 * MS);
 }
 
+TEST(Verdict, WhatFellDueSinceTheLastTickIsStillToBeLookedAt)
+{
+    World w;
+    w.settle();
+    const uint64_t last = w.now;
+    w.heartbeat();
+    w.now = last + 300 * MS - 1; // a timer that came a moment early
+    w.tick();
+    EXPECT_EQ(verdict_next_deadline_ns(w.engine.get(), w.now), last + 300 * MS);
+    w.now += 10; // while what was decided is written down, the moment passes
+    EXPECT_EQ(verdict_next_deadline_ns(w.engine.get(), w.now), last + 300 * MS) << "else nobody looks until an event";
+    EXPECT_EQ(w.see(1).state, VERDICT_DOWN);
+    EXPECT_GT(verdict_next_deadline_ns(w.engine.get(), w.now), w.now);
+}
+
 TEST(Verdict, AThirdNodeThatHearsTheSiteExcusesABrokenLink)
 {
     World w;
