@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole clusters in one process: the real verdict engine and the real heartbeat messages of every node, under a
 // simulated clock, links that lose, delay, double, reorder and cut, clocks that drift and jump, processes that stall,
-// crash and come back, web tiers and pages that fail.
+// crash and come back, web tiers and pages that fail, operators that drain sites, reloads of the configuration.
 //
 // SIGNPOST_SIM_RUNS (1000) runs with seeds from 1 on; SIGNPOST_SIM_SEED=N runs one seed alone and tells what happens.
 // What must hold stands in `Checker`.
@@ -68,8 +68,9 @@ struct Node {
     uint64_t stalled_until = 0, stalled_since = 0;
     int64_t drift_ppm = 0, mono_offset = 0, wall_offset = 0;
     uint64_t incarnation = 0, sequence = 0, next_send = 0, next_probe = 0;
-    bool has_news = true; // an event asked for a tick
-    uint64_t due = 0;     // of the next tick without an event, by its own clock
+    bool has_news = true;              // an event asked for a tick
+    std::array<uint64_t, 8> said_at{}; // when its operator last spoke of a site
+    uint64_t due = 0;                  // of the next tick without an event, by its own clock
     heartbeat_receiver receiver{};
     std::unique_ptr<verdict_engine, void (*)(verdict_engine *)> engine{nullptr, verdict_free};
     std::vector<unsigned> voice_of; // by number in receiver.sender
@@ -114,6 +115,7 @@ struct World {
     std::priority_queue<Packet> wire;
     double loss, doubling;
     uint64_t delay, jitter;
+    std::vector<std::vector<uint64_t>> drained_until;        // [node][site]: its operator's drain; 0: none
     std::vector<std::set<std::array<uint64_t, 3>>> accepted; // per receiver: sender, incarnation, sequence
 
     // The configuration that all nodes share.
@@ -131,6 +133,7 @@ struct World {
             add_node(-1, 0);
         is_cut.assign(nodes.size(), std::vector<int>(nodes.size(), 0));
         accepted.resize(nodes.size());
+        drained_until.assign(nodes.size(), std::vector<uint64_t>(site_count, 0));
         const double losses[] = {0, 0.01, 0.05};
         loss = losses[random.below(3)];
         doubling = random.chance(0.5) ? 0.02 : 0;
@@ -187,7 +190,8 @@ struct World {
 
     // ---- life of a node ----
 
-    void start(unsigned number)
+    // Makes a node's engine, or lets it read its configuration again.
+    void configure(unsigned number)
     {
         Node &n = nodes[number];
         verdict_config config{};
@@ -196,6 +200,7 @@ struct World {
         config.site_count = site_count;
         config.heartbeat = {PERIOD, PERIODS};
         config.start_wait_ns = 3 * SECOND;
+        const heartbeat_receiver before = n.receiver;
         n.receiver = {};
         memcpy(n.receiver.key, KEY, sizeof KEY);
         n.receiver.key_count = 1;
@@ -209,7 +214,19 @@ struct World {
         for (const Node &other : nodes)
             if (other.site < 0 && other.name != n.name)
                 add_voice(n, config, other);
-        n.engine.reset(verdict_new(&config, n.mono(now)));
+        if (n.engine) {
+            n.receiver = before; // the link goes on
+            ASSERT_EQ(verdict_reconfigure(n.engine.get(), &config, n.mono(now)), 0);
+            n.has_news = true;
+        } else {
+            n.engine.reset(verdict_new(&config, n.mono(now)));
+        }
+    }
+    void start(unsigned number)
+    {
+        Node &n = nodes[number];
+        n.engine.reset();
+        configure(number);
         n.incarnation = std::max(n.wall_us(now), n.incarnation + 1);
         n.sequence = 0;
         n.next_send = now;
@@ -220,6 +237,31 @@ struct World {
         n.stalled_until = 0;
         n.waiting.clear();
         accepted[number].clear();
+        for (unsigned s = 0; s < site_count; s++)
+            if (drained_until[number][s] > now) // it was saved
+                say(number, s, OPERATOR_DRAIN, drained_until[number][s] - now);
+    }
+    void say(unsigned number, unsigned s, evidence_operator state, uint64_t duration_ns)
+    {
+        Node &n = nodes[number];
+        evidence_event e{};
+        e.at_ns = n.mono(now);
+        e.kind = EVIDENCE_OPERATOR;
+        e.site = static_cast<uint16_t>(s);
+        e.operator_state = state;
+        n.said_at[s] = now;
+        e.duration_ns = duration_ns;
+        e.load_permille = -1;
+        e.lag_ms = -1;
+        n.has_news |= verdict_event(n.engine.get(), &e);
+    }
+    // Is the site drained by an operator whom this node follows: its own, or the site's?
+    bool is_drained(unsigned number, unsigned s) const
+    {
+        for (unsigned m = 0; m < nodes.size(); m++)
+            if (drained_until[m][s] > now && (m == number || nodes[m].site == static_cast<int>(s)))
+                return true;
+        return false;
     }
     static void add_voice(Node &n, verdict_config &config, const Node &other)
     {
@@ -412,7 +454,7 @@ struct Faults {
         const unsigned m = static_cast<unsigned>(w.random.below(w.nodes.size()));
         const unsigned s = static_cast<unsigned>(w.random.below(w.site_count));
         const uint64_t ms = 50 + w.random.below(w.random.chance(0.3) ? 400 : 6000);
-        switch (w.random.below(8)) {
+        switch (w.random.below(10)) {
         case 0:
             w.truth[s].web_faults++;
             return until(ms, "web tier down at s" + std::to_string(s), [&world, s] { world.truth[s].web_faults--; });
@@ -445,6 +487,23 @@ struct Faults {
             return until(ms, "wall clock of " + w.nodes[n].name + " jumps by " + std::to_string(by / 1000000) + " ms",
                          [&world, n, by] { world.nodes[n].wall_offset -= by; });
         }
+        case 7: { // an operator's drain that ends by itself, or is taken back
+            if (!w.nodes[n].is_running(w.now) || w.drained_until[n][s] > w.now)
+                return;
+            const bool is_for_a_time = w.random.chance(0.5);
+            w.drained_until[n][s] = w.now + ms * MS;
+            w.say(n, s, OPERATOR_DRAIN, is_for_a_time ? ms * MS : 0);
+            return until(ms, w.nodes[n].name + " drains s" + std::to_string(s), [&world, n, s] {
+                if (world.nodes[n].engine)
+                    world.say(n, s, OPERATOR_AUTO, 0);
+                world.drained_until[n][s] = 0;
+            });
+        }
+        case 8:
+            if (!w.nodes[n].is_running(w.now))
+                return;
+            w.tell("reload at " + w.nodes[n].name);
+            return w.configure(n);
         default:
             return;
         }
@@ -517,7 +576,7 @@ struct Checker {
         }
         const bool is_web_good = w.truth[s].is_web_up() && w.truth[s].has_keyword();
         // A stall of the observer is no excuse for a wrong verdict afterwards: only while it lasts nothing is asked.
-        note(good_since[n][s], is_web_good && w.is_reached(n, s) && is_heard(n, s), w.now);
+        note(good_since[n][s], is_web_good && w.is_reached(n, s) && is_heard(n, s) && !w.is_drained(n, s), w.now);
         note(bad_since[n][s], !is_web_good || is_site_dead(n, s), w.now);
         if (!node.is_running(w.now))
             return;
@@ -536,12 +595,17 @@ struct Checker {
         if (bad_since[n][s] && w.now > std::max(bad_since[n][s], looked) + SETTLE_DOWN) {
             ASSERT_NE(v->state, VERDICT_UP) << who << "; bad for long";
         }
+        const uint64_t drained = w.drained_until[n][s];
+        if (drained > w.now + 2 * TICK && node.stalled_since + SECOND < w.now && node.said_at[s] + 2 * TICK < w.now) {
+            ASSERT_EQ(v->state, VERDICT_DRAIN) << who << "; its operator drains it";
+        }
         if (v->state == state[n][s])
             return;
         w.tell(node.name + ": s" + std::to_string(s) + " " + verdict_state_text(state[n][s]) + " -> " +
                verdict_state_text(v->state) + ": " + verdict_reason_text(v->reason));
         ASSERT_NE(v->state, VERDICT_UNKNOWN) << who << "; a verdict was taken back";
-        if (state[n][s] != VERDICT_UNKNOWN) {
+        const bool is_by_word = state[n][s] == VERDICT_DRAIN || v->state == VERDICT_DRAIN;
+        if (state[n][s] != VERDICT_UNKNOWN && !is_by_word) {
             ASSERT_GE(v->since_ns, changed_at[n][s] + DWELL) << who << "; faster than its dwell time";
         }
         state[n][s] = v->state;
