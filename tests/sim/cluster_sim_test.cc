@@ -527,14 +527,14 @@ struct Faults {
 // What must hold at every step, for every node and site.
 struct Checker {
     World &w;
-    std::vector<std::vector<uint64_t>> good_since, bad_since, changed_at;
+    std::vector<std::vector<uint64_t>> good_since, bad_since, dead_since, changed_at;
     std::vector<std::vector<verdict_state>> state;
 
     explicit Checker(World &world) : w(world)
     {
         const std::vector<uint64_t> zero(w.site_count, 0);
         good_since.assign(w.nodes.size(), zero);
-        bad_since = changed_at = good_since;
+        bad_since = dead_since = changed_at = good_since;
         state.assign(w.nodes.size(), std::vector<verdict_state>(w.site_count, VERDICT_UNKNOWN));
     }
     static void note(uint64_t &since, bool holds, uint64_t now)
@@ -570,14 +570,16 @@ struct Checker {
     {
         Node &node = w.nodes[n];
         if (!node.is_alive) {
-            good_since[n][s] = bad_since[n][s] = changed_at[n][s] = 0;
+            good_since[n][s] = bad_since[n][s] = dead_since[n][s] = changed_at[n][s] = 0;
             state[n][s] = VERDICT_UNKNOWN;
             return;
         }
         const bool is_web_good = w.truth[s].is_web_up() && w.truth[s].has_keyword();
         // A stall of the observer is no excuse for a wrong verdict afterwards: only while it lasts nothing is asked.
         note(good_since[n][s], is_web_good && w.is_reached(n, s) && is_heard(n, s) && !w.is_drained(n, s), w.now);
-        note(bad_since[n][s], !is_web_good || is_site_dead(n, s), w.now);
+        // One after the other they are no reason: each must last for itself.
+        note(bad_since[n][s], !is_web_good, w.now);
+        note(dead_since[n][s], is_site_dead(n, s), w.now);
         if (!node.is_running(w.now))
             return;
         const verdict_site *v = verdict_of_site(node.engine.get(), s);
@@ -592,9 +594,10 @@ struct Checker {
         if (good_since[n][s] && w.now > std::max(good_since[n][s], excuse) + SETTLE_UP) {
             ASSERT_EQ(v->state, VERDICT_UP) << who << "; good for long";
         }
-        if (bad_since[n][s] && w.now > std::max(bad_since[n][s], looked) + SETTLE_DOWN) {
-            ASSERT_NE(v->state, VERDICT_UP) << who << "; bad for long";
-        }
+        for (uint64_t since : {bad_since[n][s], dead_since[n][s]})
+            if (since && w.now > std::max(since, looked) + SETTLE_DOWN) {
+                ASSERT_NE(v->state, VERDICT_UP) << who << "; bad for long";
+            }
         const uint64_t drained = w.drained_until[n][s];
         if (drained > w.now + 2 * TICK && node.stalled_since + SECOND < w.now && node.said_at[s] + 2 * TICK < w.now) {
             ASSERT_EQ(v->state, VERDICT_DRAIN) << who << "; its operator drains it";

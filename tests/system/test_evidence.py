@@ -3,8 +3,11 @@
 
 One control process, no data plane: each site has one kind of evidence, and `signpostctl sites` is looked at.
 """
+import base64
+import hashlib
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -85,6 +88,14 @@ class World:
         self.tls = Web(self.host, "tls", f"""127.0.0.1:8443 ssl;
     ssl_certificate {folder}/tls.crt;
     ssl_certificate_key {folder}/tls.key""", "secret")
+        self.mutual = Web(self.host, "mutual", f"""127.0.0.1:8444 ssl;
+    ssl_certificate {folder}/tls.crt;
+    ssl_certificate_key {folder}/tls.key;
+    ssl_client_certificate {folder}/tls.crt;
+    ssl_verify_client on""", "members only")
+        public = subprocess.run(["openssl", "x509", "-in", f"{folder}/tls.crt", "-noout", "-pubkey"], check=True,
+                                capture_output=True, text=True).stdout
+        self.pin = base64.b64encode(hashlib.sha256(base64.b64decode("".join(public.split("\n")[1:-2]))).digest()).decode()
         zone = lab.write("zones/example.com.zone", ZONE)
         self.nsd = Nsd(self.host, "127.0.0.1", {"example.com": zone})
         self.tarpit, self.endless = Tarpit(self.host, 8500), Endless(self.host, 8501)
@@ -120,6 +131,10 @@ class World:
             "endless": f'web = {{ servers = "127.0.0.1:8501"; keyword = "never there"; body_max = "1MB"; interval = "500ms"; timeout = "400ms"; }};',
             "badcert": f'web = {{ probe = "https"; servers = "127.0.0.1:8443"; host = "www.example.com"; {quick} }};',
             "goodcert": f'web = {{ probe = "https"; servers = "127.0.0.1:8443"; host = "www.example.com"; tls = {{ ca_file = "{folder}/tls.crt"; }}; keyword = "secret"; {quick} }};',
+            "pinned": f'web = {{ probe = "https"; servers = "127.0.0.1:8443"; tls = {{ verify = false; pin_sha256 = "{self.pin}"; }}; {quick} }};',
+            "wrongpin": f'web = {{ probe = "https"; servers = "127.0.0.1:8443"; tls = {{ verify = false; pin_sha256 = "{self.pin[::-1][1:]}="; }}; {quick} }};',
+            "member": f'web = {{ probe = "https"; servers = "127.0.0.1:8444"; host = "www.example.com"; keyword = "members"; tls = {{ ca_file = "{folder}/tls.crt"; cert_file = "{folder}/tls.crt"; key_file = "{folder}/tls.key"; }}; {quick} }};',
+            "stranger": f'web = {{ probe = "https"; servers = "127.0.0.1:8444"; host = "www.example.com"; status = "200"; tls = {{ ca_file = "{folder}/tls.crt"; }}; {quick} }};',
             "wrongname": f'web = {{ probe = "https"; servers = "127.0.0.1:8443"; host = "other.example.com"; tls = {{ ca_file = "{folder}/tls.crt"; }}; {quick} }};',
         }
         text = "".join(f'{{ name = "{name}"; addresses = "192.0.2.80"; {evidence} }},\n' for name, evidence in sites.items())
@@ -158,11 +173,13 @@ def world():
 
 def test_what_is_good_is_up_and_what_is_bad_is_down(world):
     world.wait("up", "csv", "both", "monitor", "json", "envoy", "agent", "page", "regex", "icmp", "icmp6", "dns", "refused",
-               "script", "file", "banner", "goodcert")
-    world.wait("down", "hang", "tarpit", "endless", "badcert", "wrongname")
+               "script", "file", "banner", "goodcert", "pinned", "member")
+    world.wait("down", "hang", "tarpit", "endless", "badcert", "wrongname", "wrongpin", "stranger")
     sites = world.sites()
     assert sites["json"]["load"] == 0.5 and sites["envoy"]["load"] == 0.25
-    assert "TLS" in sites["badcert"]["why"] and "TLS" in sites["wrongname"]["why"]
+    for name in ("badcert", "wrongname", "wrongpin"):
+        assert "TLS" in sites[name]["why"], name
+    assert "status" in sites["stranger"]["why"], "without a certificate of its own the client is turned away"
     assert "no answer in time" in sites["tarpit"]["why"] and "no answer in time" in sites["hang"]["why"]
     assert world.trouble("script")["detail"] == "checked 192.0.2.80"
 
