@@ -431,6 +431,9 @@ static void run_collect(struct job *job)
     j->head.result = side_open(s, &j->head.problem);
     if (j->head.result == 0 && s->door->ops->collect)
         j->head.result = side_judged(s, s->door->ops->collect(s->door, &more, &j->head.problem));
+    int64_t before_us = job_micros(CLOCK_REALTIME) - (int64_t)j->head.peer->daemon->config->conflict_keep_us;
+    if (j->head.result == 0 && !more && s->door && s->door->ops->purge)
+        j->head.result = side_judged(s, s->door->ops->purge(s->door, before_us, &j->head.problem));
     j->number = more;
 }
 

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 from lablib.dbsync import Pair
-from lablib.process import wait_until
+from lablib.lab import program
+from lablib.process import Process, wait_until
 
 SCHEMA = """
 CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL, note);
@@ -195,3 +196,27 @@ def test_hostile_requests_on_the_admin_socket_are_answered_or_closed(pair):
                 answer = b""
             assert not answer or json.loads(answer)["ok"] is False
     assert pair.ams.peer()["link"] == "up"
+
+
+CONTROL = """node = { name = "ns-ams"; site = "ams"; };
+control = { socket = "control.sock"; state_dir = "state"; };
+dataplane = { socket = "dataplane.sock"; addresses = ( "127.0.0.1" ); };
+heartbeat = { key_file = "heartbeat.key"; };
+sites = ( { name = "ams"; addresses = ( "192.0.2.80" ); nodes = ( { name = "ns-ams"; address = "127.0.0.1"; } ); },
+          { name = "fra"; addresses = ( "198.51.100.80" ); nodes = ( { name = "ns-fra"; address = "127.0.0.2"; } ); } );
+"""
+
+
+def test_the_replication_lag_is_told_to_signpost_control(tmp_path):
+    (tmp_path / "heartbeat.key").write_text("ab" * 32)
+    (tmp_path / "heartbeat.key").chmod(0o600)
+    (tmp_path / "node.conf").write_text(CONTROL)
+    control = Process("control", [program("signpost-control"), "--config", str(tmp_path / "node.conf")], tmp_path / "control.log")
+    try:
+        wait_until((tmp_path / "control.sock").exists, 10, f"signpost-control is there: {control.log()}")
+        with Pair(tmp_path, extra=f'control = "{tmp_path}/control.sock";') as pair:
+            wait_until(lambda: "is told the replication lag" in pair.ams.log(), 10, f"the lag is told: {pair.ams.log()}")
+            control.stop()
+            wait_until(lambda: "cannot be told the replication lag" in pair.ams.log(), 10, "and its end is noticed")
+    finally:
+        control.stop()
