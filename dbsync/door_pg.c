@@ -135,6 +135,7 @@ static const struct door_ops ops = {
     .parked = door_pg_parked,
     .retry = door_pg_retry,
     .resolve = door_pg_resolve,
+    .purge = door_pg_purge,
     .counts = door_pg_counts,
     .position = door_pg_position,
     .position_reached = door_pg_position_reached,

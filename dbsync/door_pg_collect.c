@@ -213,6 +213,12 @@ int door_pg_position_reached(struct door *door, uint16_t peer, uint64_t position
 
 // ---- counts ----
 
+int door_pg_purge(struct door *door, int64_t before_us, struct problem *problem)
+{
+    return pg_runf(door_pg_of(door), problem, "DELETE FROM dbsync.conflict WHERE at < to_timestamp(%lld / 1e6)",
+                   (long long)before_us);
+}
+
 int door_pg_counts(struct door *door, struct door_counts *counts, struct problem *problem)
 {
     struct door_pg *d = door_pg_of(door);

@@ -275,11 +275,13 @@ int door_pg_peer_meet(struct door *door, uint16_t site, uint64_t incarnation, ui
 {
     struct door_pg *d = door_pg_of(door);
     PGresult *r = pg_askf(
-        d, problem, "SELECT incarnation, cut FROM dbsync.peer JOIN dbsync.outbound USING (site) WHERE site = %d", site);
+        d, problem, "SELECT incarnation, cut, acked FROM dbsync.peer JOIN dbsync.outbound USING (site) WHERE site = %d",
+        site);
     if (!r)
         return -pg_errno(d);
     bool is_known = PQntuples(r) == 1;
     uint64_t known = is_known ? (uint64_t)pg_number(r, 0, 0) : 0, cut = is_known ? (uint64_t)pg_number(r, 0, 1) : 0;
+    uint64_t acked = is_known ? (uint64_t)pg_number(r, 0, 2) : 0;
     PQclear(r);
     if (!is_known)
         return problem_set(problem, ENOENT, "site %u is no peer here", site);
@@ -293,6 +295,12 @@ int door_pg_peer_meet(struct door *door, uint16_t site, uint64_t incarnation, ui
                              "site %u has applied cut %llu, but this database made only %llu: it went back in time; "
                              "run `resync` here",
                              site, (unsigned long long)applied_of_ours, (unsigned long long)cut);
+    else if (known && applied_of_ours < acked)
+        result =
+            problem_set(problem, ESTALE,
+                        "site %u has acknowledged cut %llu and now knows only %llu: it was restored from a backup; "
+                        "run `resync` there and bootstrap it",
+                        site, (unsigned long long)acked, (unsigned long long)applied_of_ours);
     if (result == 0 && known == 0)
         return pg_runf(d, problem, "UPDATE dbsync.peer SET incarnation = %lld WHERE site = %d", (long long)incarnation,
                        site);

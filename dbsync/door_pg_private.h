@@ -257,6 +257,7 @@ void pg_sql_key_order(struct buffer *sql, const struct table *t);
 
 int door_pg_collect(struct door *door, bool *more, struct problem *problem);
 int door_pg_compact(struct door *door, uint64_t *before, uint64_t *after, struct problem *problem);
+int door_pg_purge(struct door *door, int64_t before_us, struct problem *problem);
 int door_pg_counts(struct door *door, struct door_counts *counts, struct problem *problem);
 int door_pg_position(struct door *door, uint64_t *position, struct problem *problem);
 int door_pg_position_reached(struct door *door, uint16_t peer, uint64_t position, bool *reached,
