@@ -5,6 +5,7 @@ import random
 import shutil
 import socket
 import subprocess
+import time
 
 from lablib.dbsync import Authority, Pair
 from lablib.process import wait_until
@@ -46,6 +47,7 @@ def test_daemons_killed_at_random_points_lose_and_double_nothing(tmp_path):
                 ids[site.name] += 2040
                 pair.ams.sql("UPDATE orders SET total = total + 1 WHERE id = 1")
                 written, added = written + count, added + 1
+            time.sleep(dice.random() * 0.15)  # anywhere from its start to the middle of an exchange
             victim = dice.choice(pair.sites)
             victim.kill()
             victim.start()
@@ -131,3 +133,41 @@ def test_a_copied_database_is_not_taken_for_another_site(tmp_path):
         wait_until(lambda: any(s.command("status", "--json", check=False).returncode == 0 and s.peer()["state"] == "foreign"
                                for s in pair.sites), 15, "the restored database is found out")
         assert len(pair.fra.rows()) == 20, "nothing was taken from it"
+
+
+def uncaptured(site, text):
+    """A change that the triggers do not see: as made before `add`, or by somebody who switched them off."""
+    site.command("remove", "orders", "--force")
+    site.sql(text)
+    site.command("add")
+
+
+def test_existing_rows_are_bootstrapped_while_both_sites_write(tmp_path):
+    with Pair(tmp_path) as pair:
+        uncaptured(pair.ams, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) "
+                             "INSERT INTO orders SELECT i, 'old', i, randomblob(50) FROM n")
+        pair.wait_up()
+        pair.fra.sql("INSERT INTO orders VALUES(50000, 'new at fra', 1, NULL)")
+        pair.ams.sql("UPDATE orders SET total = -1 WHERE id = 77")
+        pair.ams.command("bootstrap", "fra")
+        for i in range(20):
+            pair.ams.sql(f"UPDATE orders SET note = 'changed meanwhile' WHERE id = {1 + 600 * i}")
+            pair.fra.sql(f"INSERT INTO orders VALUES({60000 + i}, 'meanwhile', {i}, NULL)")
+        took = pair.wait_equal(40)
+        print(f"12,000 rows bootstrapped in {took:.1f} s")
+        assert len(pair.fra.rows()) == 12021
+        wait_until(lambda: pair.ams.peer()["bootstrap"] is None, 10, "the bootstrap is over")
+
+
+def test_verify_finds_a_row_that_differs(tmp_path):
+    with Pair(tmp_path) as pair:
+        pair.ams.fill(1, 3000, 40)
+        pair.wait_equal()
+        pair.wait_up()
+        pair.ams.command("verify", "fra")
+        wait_until(lambda: pair.fra.peer()["verified"]["ranges"] >= 3, 15, "all ranges are compared")
+        assert pair.fra.peer()["verified"]["differ"] == 0
+        uncaptured(pair.fra, "UPDATE orders SET total = 0 WHERE id = 1500")
+        pair.wait_up()
+        pair.ams.command("verify", "fra")
+        wait_until(lambda: pair.fra.peer()["verified"]["differ"] > 0, 15, "the difference is found")
