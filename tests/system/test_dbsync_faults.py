@@ -3,12 +3,14 @@
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
 
 from lablib.dbsync import Authority, Pair
-from lablib.process import wait_until
+from lablib.lab import program
+from lablib.process import Process, wait_until
 
 KILLS = int(os.environ.get("SIGNPOST_DBSYNC_KILLS", "6"))
 
@@ -171,3 +173,57 @@ def test_verify_finds_a_row_that_differs(tmp_path):
         pair.wait_up()
         pair.ams.command("verify", "fra")
         wait_until(lambda: pair.fra.peer()["verified"]["differ"] > 0, 15, "the difference is found")
+
+
+def test_the_daemon_says_when_it_is_ready_and_why_it_does_not_start(tmp_path):
+    with Pair(tmp_path, start=False) as pair:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(tmp_path / "notify"))
+            notify.settimeout(10)
+            env = dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "notify"))
+            first = Process("first", [program("signpost-dbsync"), "--config", pair.ams.config, "run"], tmp_path / "first.log",
+                            env=env)
+            try:
+                assert notify.recv(100) == b"READY=1"
+                done = pair.ams.command("run", check=False)
+                assert done.returncode == 1 and "another daemon" in done.stderr
+            finally:
+                assert first.stop() == 0
+            assert notify.recv(100) == b"STOPPING=1"
+        config = (tmp_path / "ams.conf").read_text(encoding="utf-8")
+        for what, instead, word in (("ams.db", "empty.db", "init"), ("site = 1;", "site = 7;", "site 1"),
+                                    ("ams.pem", "fra.pem", "ams.key: no usable"), ("ams.spool", "no/where", "no/where"),
+                                    (f'listen = "127.0.0.1:{pair.ams.port}"', 'listen = "192.0.2.1:7054"', "192.0.2.1")):
+            (tmp_path / "empty.db").touch()
+            (tmp_path / "ams.conf").write_text(config.replace(what, instead), encoding="utf-8")
+            done = pair.ams.command("run", check=False)
+            assert done.returncode == 1 and word in done.stderr, (what, done)
+
+
+def test_a_new_certificate_is_used_from_the_next_connection_on(tmp_path):
+    with Pair(tmp_path) as pair:
+        pair.authority.issue("ams")
+        before = pair.fra.peer()["connects"]
+        pair.ams.process.signal(signal.SIGHUP)
+        wait_until(lambda: pair.fra.peer()["connects"] > before and pair.is_up(), 15, "the link is made anew")
+        assert "certificates were read again" in pair.ams.log()
+        pair.ams.fill(1, 10)
+        pair.wait_equal()
+
+
+def test_a_batch_that_the_spool_has_no_room_for_is_told_and_costs_nothing(tmp_path):
+    with Pair(tmp_path, extra='spool_quota = "16M";') as pair:
+        pair.ams.fill(1, 100)
+        pair.wait_equal()
+        pair.ams.fill(1000, 15000, 700)  # 10 MB in one transaction; each direction may hold 8
+        wait_until(lambda: "spool_quota" in pair.ams.peer()["problem"] + pair.fra.peer()["problem"], 15, "it is told")
+        assert pair.is_up()
+        pair.ams.sql("INSERT INTO orders VALUES(900, 'x', 1, NULL)")  # the application does not wait
+        for site in pair.sites:
+            with open(site.config, encoding="utf-8") as file:
+                text = file.read().replace("16M", "64M")
+            with open(site.config, "w", encoding="utf-8") as file:
+                file.write(text)
+            site.stop()
+            site.start()
+        pair.wait_equal(40)
