@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps two clusters in step, for side-by-side runs: Debian's Bucardo with its fair settings, ours, or nothing."""
+import glob
+import json
+import os
+import subprocess
+import time
+
+from .lab import BUILD
+
+
+def cpu_of_group(pid):
+    """Processor seconds of a process group or session, ended children included."""
+    total, tick = 0.0, os.sysconf("SC_CLK_TCK")
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(stat, encoding="ascii", errors="replace") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if pid in (int(fields[2]), int(fields[3])):
+            total += sum(int(f) for f in fields[11:15]) / tick
+    return total
+
+
+class Nothing:
+    name = "none"
+
+    def __init__(self, pair, tables):
+        self.pair, self.tables = pair, tables
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def cpu_s(self):
+        return 0.0
+
+
+class Ours(Nothing):
+    """The doors with a pump between them in one process: no network, as Bucardo has none here either."""
+    name = "dbsync"
+
+    def __enter__(self):
+        tests = os.path.join(BUILD, "release", "tests")
+        for cluster, site, peer in ((self.pair.a, 1, 2), (self.pair.b, 2, 1)):
+            subprocess.run([f"{tests}/dbsync_prepare", cluster.conninfo(), str(site), str(peer), *self.tables], check=True)
+        self.process = subprocess.Popen(["taskset", "-c", "1", f"{tests}/dbsync_pump", self.pair.a.conninfo(),
+                                         self.pair.b.conninfo()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        start_new_session=True)
+        return self
+
+    def __exit__(self, *_):
+        out, _ = self.process.communicate()
+        self.moved = json.loads(out or "{}")
+
+    def cpu_s(self):
+        return cpu_of_group(self.process.pid)
+
+
+class Bucardo(Nothing):
+    name = "bucardo"
+
+    def _run(self, *words, check=True):
+        folder = self.folder
+        done = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", f"HOME={folder}",
+                               "perl", "/usr/bin/bucardo", "--no-bucardorc", f"--dbhost={self.pair.a.folder}",
+                               "--dbport=5432", "--dbuser=bucardo", "--dbname=bucardo", "--batch", "--quiet", *words],
+                              capture_output=True, text=True, check=False, cwd=folder, timeout=120)
+        if check and done.returncode:
+            raise RuntimeError(f"bucardo {' '.join(words)}: {done.stdout} {done.stderr}")
+        return done
+
+    def __enter__(self):
+        self.folder = f"{self.pair.a.folder}/bucardo"
+        os.makedirs(self.folder, exist_ok=True)
+        subprocess.run(["chown", "nobody:nogroup", self.folder], check=True)
+        for cluster in (self.pair.a, self.pair.b):
+            cluster.sql("create role bucardo superuser login; create database bucardo owner bucardo", "postgres")
+            cluster.sql("create extension if not exists plperlu", "bucardo")
+        self._run("install", f"--pid-dir={self.folder}", f"--piddir={self.folder}")
+        for name, cluster in (("a", self.pair.a), ("b", self.pair.b)):
+            self._run("add", "db", name, "dbname=app", f"dbhost={cluster.folder}", "dbport=5432", "dbuser=bucardo")
+        self._run("add", "table", *self.tables, "db=a", "relgroup=g")
+        self._run("add", "sync", "s", "relgroup=g", "dbs=a:source,b:source", "conflict_strategy=bucardo_latest",
+                  "autokick=1")
+        for setting in ("log_level=terse", "kid_sleep=0.1", "ctl_sleep=0.1", f"reason_file={self.folder}/reason",
+                        f"piddir={self.folder}", f"warning_file={self.folder}/warning",
+                        f"log_conflict_file={self.folder}/conflict"):
+            self._run("set", setting)
+        self.daemon = subprocess.Popen(["taskset", "-c", "1", "setpriv", "--reuid=nobody", "--regid=nogroup",
+                                        "--clear-groups", "env", f"HOME={self.folder}", "perl", "/usr/bin/bucardo",
+                                        "--no-bucardorc", f"--dbhost={self.pair.a.folder}", "--dbport=5432",
+                                        "--dbuser=bucardo", "--dbname=bucardo", f"--log-destination={self.folder}", "--quiet",
+                                        "--batch", "start"], cwd=self.folder, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+        self.daemon.wait(60)
+        deadline = time.monotonic() + 60
+        while not any("Kid" in title for title in self._titles()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"bucardo did not start: {self._titles()} {os.listdir(self.folder)}")
+            time.sleep(0.2)
+        return self
+
+    def _titles(self):
+        done = subprocess.run(["pgrep", "-a", "-u", "nobody", "-f", "Bucardo"], capture_output=True, text=True, check=False)
+        return done.stdout.splitlines()
+
+    def _pids(self):
+        done = subprocess.run(["pgrep", "-u", "nobody", "-f", "Bucardo"], capture_output=True, text=True, check=False)
+        return [int(p) for p in done.stdout.split()]
+
+    def cpu_s(self):
+        total, tick = 0.0, os.sysconf("SC_CLK_TCK")
+        for pid in self._pids():
+            try:
+                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                    fields = file.read().rsplit(")", 1)[1].split()
+                total += sum(int(f) for f in fields[11:15]) / tick
+            except OSError:
+                pass
+        return total
+
+    def __exit__(self, *_):
+        self._run("stop", check=False)
+        deadline = time.monotonic() + 15
+        while self._pids() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        for pid in self._pids():  # its own processes, started as `nobody` by us
+            try:
+                os.kill(pid, 9)
+            except OSError:
+                pass
