@@ -198,17 +198,19 @@ endef
 $(foreach t,$(notdir $(basename $(FUZZ_SRC))),$(eval $(call fuzz_rule,$(t))))
 fuzz-bins: $(FUZZ_BINS)
 
-test-bins: $(UNIT_BINS) $(DPDK_TESTS) $(FUZZ_BINS) $(OBJ)/tests/bench/make_images
+test-bins: $(UNIT_BINS) $(DPDK_TESTS) $(FUZZ_BINS) $(PG_PROGRAMS) $(OBJ)/tests/bench/make_images
 test: deps all test-bins ## unit tests, DPDK tests, corpus replay, system tests; under 10 minutes
 	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay dpdk system
 test-unit: $(UNIT_BINS) $(FUZZ_BINS) ## only what needs no network namespace and no EAL
 	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay
 check: deps all test-bins ## test, and the long simulator runs
 	@FLAVOUR=$(FLAVOUR) SIGNPOST_SIM_RUNS=10000 scripts/run-tests unit fuzz-replay dpdk system
-test-lab: deps-lab all ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
+test-lab: deps-lab all $(PG_PROGRAMS) ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
 	@scripts/run-tests lab
 chaos: deps-lab all ## random faults on two whole sites for SECONDS (600); SEED replays them
 	@scripts/chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+bench-dbsync: deps-lab all $(PG_PROGRAMS) ## two PostgreSQL clusters kept in step, beside Bucardo
+	@scripts/bench-dbsync
 deps-lab: $(BUILD)/.deps-lab
 $(BUILD)/.deps-lab: scripts/install-deps scripts/packages
 	@mkdir -p $(BUILD)
@@ -246,5 +248,5 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile $(wildcard tests/bench/*.mk tests/nic/*.mk) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
-.PHONY: all deps deps-lab chaos test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo demo-dbsync lint cov install clean help
+.PHONY: all deps deps-lab bench-dbsync chaos test test-bins test-unit check test-lab test-sanitizers race fuzz fuzz-bins demo demo-dbsync lint cov install clean help
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -364,10 +364,11 @@ int store_pg_write(struct store *store, struct work **row, unsigned count, struc
     }
     int result = write_guarded(d, set, set_count, insert_rows, problem);
     while (result == 0 && rest_count > 0) {
+        const struct work *first = rest[0]; // its place is taken by another below
         unsigned left = 0;
         set_count = 0;
         for (unsigned i = 0; i < rest_count; i++) {
-            if (same_columns(rest[0], rest[i], pg_table_of(d, rest[0]->table)))
+            if (same_columns(first, rest[i], pg_table_of(d, first->table)))
                 set[set_count++] = rest[i];
             else
                 rest[left++] = rest[i];

@@ -53,6 +53,8 @@ class Ours(Nothing):
         return self
 
     def __exit__(self, *_):
+        if self.process.stdin.closed:
+            return
         out, _ = self.process.communicate()
         self.moved = json.loads(out or "{}")
 

@@ -234,6 +234,20 @@ TEST_F(PgCuts, doctor_tells_of_sequences_and_disabled_triggers)
     EXPECT_NE(found.find("is disabled"), std::string::npos) << found;
 }
 
+TEST_F(PgCuts, one_batch_updates_different_columns_of_different_rows)
+{
+    a.run("INSERT INTO t SELECT g, 'o' FROM generate_series(1, 30) g");
+    settle({&a, &b});
+    for (int i = 1; i <= 30; i++)
+        a.run(std::string("UPDATE t SET ") +
+              (i % 3 == 0   ? "x = 'new'"
+               : i % 3 == 1 ? "n = 7"
+                            : "x = 'both', n = 8") +
+              " WHERE id = " + std::to_string(i));
+    settle({&a, &b});
+    expect_equal();
+}
+
 TEST_F(PgCuts, a_conflict_is_listed_with_both_images_and_can_be_decided_by_hand)
 {
     a.run("INSERT INTO t VALUES(1, 'o')");
