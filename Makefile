@@ -242,7 +242,15 @@ install: all ## install programs, unit files, manual pages under DESTDIR and PRE
 	install -m 755 $(filter %/signpostctl,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 scripts/nic $(DESTDIR)$(PREFIX)/sbin/signpost-nic
 	install -m 755 scripts/hugepages $(DESTDIR)$(PREFIX)/sbin/signpost-hugepages
-	$(if $(wildcard deploy/*.service),install -m 644 $(wildcard deploy/*.service) $(DESTDIR)$(PREFIX)/lib/systemd/system)
+	install -m 644 $(wildcard deploy/*.service) $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed -i 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/bin/|$(PREFIX)/bin/|' $(patsubst deploy/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard deploy/*.service))
+	install -D -m 644 deploy/signpost.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf
+	install -D -m 644 deploy/signpostctl.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signpostctl
+	scripts/man-pages $(BUILD)/man
+	install -d $(foreach s,1 5 8,$(DESTDIR)$(PREFIX)/share/man/man$(s))
+	$(foreach s,1 5 8,install -m 644 $(BUILD)/man/*.$(s) $(DESTDIR)$(PREFIX)/share/man/man$(s) &&) true
+	install -d $(DESTDIR)$(PREFIX)/share/doc/signpost
+	cp -r docs/*.md docs/examples deploy/alerts.yml deploy/dashboard.json $(DESTDIR)$(PREFIX)/share/doc/signpost
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 help: ## this list

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make install` puts where, and that it fits the programs: units, rights, manual pages, completion, alerts."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from lablib.dns import Client
+from lablib.lab import BUILD, Lab, program
+from lablib.process import wait_until
+from test_ports import CLIENT, NAME, NODE, make_images
+
+TOP = os.path.dirname(BUILD)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Folder that stands for / on a machine with PREFIX=/usr."""
+    folder = tmp_path_factory.mktemp("root")
+    subprocess.run(["make", "-s", "-C", TOP, "install", f"DESTDIR={folder}", "PREFIX=/usr"], check=True,
+                   capture_output=True)
+    return folder / "usr"
+
+
+def read(*parts):
+    with open(os.path.join(*map(str, parts)), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_every_program_is_there_with_its_page(installed):
+    for path, section in (("bin/signpostctl", 1), ("sbin/signpost-dataplane", 8), ("sbin/signpost-control", 8),
+                          ("sbin/signpost-standby", 8)):
+        done = subprocess.run([installed / path, "--version"], capture_output=True, text=True, check=True)
+        name = os.path.basename(path)
+        assert done.stdout.startswith(name)
+        page = read(installed, f"share/man/man{section}", f"{name}.{section}")
+        said = subprocess.run([installed / path, "--help"], capture_output=True, text=True, check=True).stdout
+        for option in set(re.findall(r"--[a-z][a-z-]+", said)):
+            assert option.replace("-", r"\-") in page or option in page, (name, option)
+    assert "spill" in read(installed, "share/man/man5/signpost.conf.5")
+
+
+def test_pages_are_well_formed(installed):
+    for folder, _, names in os.walk(installed / "share/man"):
+        for name in names:
+            done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", os.path.join(folder, name)],
+                                  capture_output=True, text=True, check=True)
+            assert done.stderr == "", (name, done.stderr)
+
+
+def test_units_are_well_formed_and_start_what_is_installed(installed):
+    units = sorted((installed / "lib/systemd/system").glob("signpost-*.service"))
+    assert len(units) >= 3
+    for unit in units:
+        text = read(unit)
+        for path in re.findall(r"/usr/s?bin/signpost[a-z-]*", text):
+            assert os.access(installed.parent / path[1:], os.X_OK), (unit.name, path)
+        assert "User=signpost" in text and "NoNewPrivileges=yes" in text
+
+
+def capabilities(unit):
+    return re.search(r"^AmbientCapabilities=(.*)$", read(TOP, "deploy", unit), re.M).group(1).lower().split()
+
+
+@pytest.mark.parametrize("unit,port", [("signpost-dataplane.service", "af_packet:eth0"),
+                                       ("signpost-dataplane.service", "af_xdp:eth0"), ("signpost-standby.service", "")])
+def test_the_rights_of_the_units_suffice(unit, port):
+    """As an ordinary user with the unit's capabilities and no others."""
+    with Lab() as lab:
+        node, client = lab.add_host("node", [f"{NODE}/24"]), lab.add_host("client", [f"{CLIENT}/24"])
+        folder = make_images(lab)
+        for path in (lab.directory, folder):
+            subprocess.run(["chown", "-R", "nobody", path], check=True)
+        caps = ",".join("+" + c.removeprefix("cap_") for c in capabilities(unit))
+        name = unit.removesuffix(".service")
+        process = node.start("program", [
+            "setpriv", "--reuid=nobody", "--clear-groups", "--no-new-privs",
+            f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set=-all,{caps}", program(name), "--socket",
+            lab.path("x.sock"), "--state-dir", folder, "--address", NODE, *(["--port", port] if port else [])])
+        wait_until(lambda: "ready: " in process.log() or not process.is_running(), 15, "it is ready")
+        assert process.is_running(), process.log()
+        assert Client(client, NODE).addresses(NAME), process.log()
+        assert process.stop() == 0
+
+
+def complete(*words):
+    script = (f'source {TOP}/deploy/signpostctl.bash-completion; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_signpostctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, "bash", program("signpostctl"), *words], capture_output=True, text=True,
+                          check=True)
+    return done.stdout.split()
+
+
+def test_completion_offers_what_the_program_has():
+    assert set(complete("")) >= {"status", "explain", "doctor", "capture", "reload"}
+    assert complete("exp") == ["explain"]
+    assert "--json" in complete("--j")
+    assert complete("check", "/etc/host") and all(path.startswith("/etc/host") for path in complete("check", "/etc/host"))
+
+
+def test_alerts_and_dashboard_speak_of_metrics_that_exist(cluster):
+    there = set(re.findall(r"^(signpost_[a-z0-9_]+)", cluster.ams.node.ctl("metrics"), re.M))
+    sources = read(TOP, "control/metrics.c")
+    wanted = set(re.findall(r"signpost_[a-z0-9_]+", read(TOP, "deploy/alerts.yml")))
+    for panel in json.loads(read(TOP, "deploy/dashboard.json"))["panels"]:
+        for target in panel["targets"]:
+            wanted |= set(re.findall(r"signpost_[a-z0-9_]+", target["expr"]))
+    missing = {name for name in wanted - there if f'"{name.removeprefix("signpost_")}"' not in sources}
+    assert not missing, missing
