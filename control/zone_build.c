@@ -127,7 +127,7 @@ static struct zone_load *load_files(const struct config *config, const char *cac
     }
     const int dropped = *rc == 0 ? zone_load_check(load) : 0;
     *rc = dropped < 0 ? dropped : *rc;
-    for (unsigned i = 0; i < config->zone_count; i++)
+    for (unsigned i = 0; *rc == 0 && i < config->zone_count; i++) // else no zone was loaded at all
         if (number[i] >= 0 && zone_load_is_dropped(load, (unsigned)number[i]))
             number[i] = -EINVAL;
     return load;

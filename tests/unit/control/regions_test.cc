@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +14,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "control/zone_build.h"
 
 namespace
 {
@@ -133,6 +136,11 @@ TEST(Regions, ADatabaseThatIsNotThereIsRefused)
 {
     const Regions r(R"(regions = ( { name = "gb"; countries = ("GB"); sites = ("ams"); } );)", "/nowhere/x.mmdb");
     EXPECT_NE(r.rc, 0);
+    config_errors errors{};
+    zone_build_result result{};
+    EXPECT_EQ(zone_build(r.parsed.get(), nullptr, 1, 1, &errors, &result), -EINVAL) << "and so is the whole image";
+    EXPECT_GT(errors.error_count, 0u);
+    config_errors_fini(&errors);
 }
 
 } // namespace
