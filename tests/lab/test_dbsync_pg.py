@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The PostgreSQL door at length: every cell of the conflict matrix, every type, every order of commits."""
+"""The PostgreSQL door at length: every cell of the conflict matrix, every type, every order of commits, and crashes of the
+database under load."""
 import os
+import random
 import subprocess
+import time
 
 import pytest
 
+from lablib.bucardo import Ours
 from lablib.lab import BUILD
 from lablib.pg_pair import Pair, server_folder
 
 PROGRAM = os.path.join(BUILD, "release", "tests", "dbsync_pg")
+KILLS = int(os.environ.get("SIGNPOST_PG_KILLS", "200"))
 pytestmark = pytest.mark.skipif(server_folder() is None, reason="no PostgreSQL server is installed")
 
 
@@ -18,3 +23,50 @@ def test_matrix_types_and_commit_orders():
         done = subprocess.run([PROGRAM], env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
 
+
+def start_load(cluster, first, folder):
+    """Each transaction counts in its own site's rows, so a lost or doubled one shows; and fights over shared rows."""
+    path = f"{folder}/load{first}.sql"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"\\set id random(1, 50)\nbegin;\nupdate t set n = n + 1 where id = :id + {first};\n"
+                   f"update t set x = md5(random()::text) where id = :id;\nend;\n")
+    return subprocess.Popen(["pgbench", "-n", "-f", path, "-c", "3", "-T", "3600", "-R", "150", "-h", cluster.folder, "-U",
+                             "app", "app"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def same_rows(pair):
+    text = "select count(*), md5(string_agg(t::text, '|' order by id)), sum(n) from t"
+    return pair.a.sql(text) == pair.b.sql(text)
+
+
+def test_kills_of_either_database_or_the_pump_lose_and_double_nothing():
+    """kill -9 at random points under pgbench on both sides; then both hold the same rows."""
+    rng = random.Random(7)
+    with Pair() as pair:
+        for cluster in (pair.a, pair.b):
+            cluster.sql("create table t(id int primary key, n bigint not null default 0, x text)")
+        sync = Ours(pair, ["public.t"]).__enter__()
+        pair.a.sql("insert into t(id) select g from generate_series(1, 50) g")
+        for cluster, first in ((pair.a, 1000), (pair.b, 2000)):
+            cluster.sql(f"insert into t(id) select g from generate_series({first + 1}, {first + 50}) g")
+        for kill in range(KILLS):
+            loads = [start_load(c, first, pair.folder) for c, first in ((pair.a, 1000), (pair.b, 2000))]
+            time.sleep(rng.uniform(0.2, 0.8))
+            victim = rng.choice(["a", "b", "pump"])
+            if victim == "pump":
+                sync.process.kill()
+                sync.process.wait()
+                sync = Ours(pair, ["public.t"]).__enter__()
+            else:
+                getattr(pair, victim).kill()
+                getattr(pair, victim).start()
+            for load in loads:
+                load.terminate()
+                load.wait()
+            assert sync.process.poll() is None, f"the pump ended after kill {kill}"
+        deadline = time.monotonic() + 60
+        while not same_rows(pair) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert same_rows(pair), "the sites differ"
+        assert pair.a.sql("select count(*) from t") == "150"
+        sync.__exit__()
