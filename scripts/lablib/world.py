@@ -10,6 +10,7 @@ Addresses are those of the documentation's examples, which are the nodes' config
 """
 import time
 
+from .clock import forget_clocks
 from .dns import Client
 from .lab import Lab
 from .network import Core, Network
@@ -175,3 +176,5 @@ class World(Lab):
             closer()
         self.closers = []
         super().close()
+        if self.is_rough:
+            forget_clocks()

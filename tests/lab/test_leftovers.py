@@ -39,17 +39,10 @@ def traces(prefix, directory):
     return found + glob.glob(directory) + glob.glob(OWN)
 
 
-def shared():
-    """Shared memory that outlives its programs: POSIX and System V."""
-    segments = subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True).stdout
-    return {name for name in os.listdir("/dev/shm") if re.match(r"PostgreSQL|signpost|sem\.|spdk|rte", name)}, segments
-
-
 @pytest.fixture
 def up():
     if module.running or os.path.exists(OWN):
         pytest.skip("a laboratory of this user is up")
-    before = shared()
     done = lab("up")
     try:
         assert done.returncode == 0, done.stdout + done.stderr
@@ -63,7 +56,6 @@ def up():
     finally:
         lab("down")
     assert traces(state["prefix"], state["directory"]) == []
-    assert shared() == before
 
 
 def test_up_status_shell_down(up):
