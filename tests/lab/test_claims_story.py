@@ -83,6 +83,7 @@ class Day:
 
     def writes_on_both_sides_reach_the_other(self):
         if not self.ams.dbsync:
+            print("    (shown by test_claims_database.py, whose world has the daemons)")
             return
         self.ams.database.sql("update item set stock = 99 where id = 'lamp'")
         self.fra.database.sql("update item set title = 'A good chair' where id = 'chair'")
