@@ -171,6 +171,49 @@ def test_claim_10_11_response_times_turn_the_order():
         up.at_fra.wait_addresses(SERVICE, up.order("ams", "fra"), 20)
 
 
+BALANCERS_ONLY = """
+heartbeat = {{ key_file = "../heartbeat.key"; }};
+sites = (
+  {{ name = "ams"; addresses = ( "10.77.1.80", "fd77:1::80" ); nodes = ( {{ name = "ns-ams"; address = "10.77.1.53"; }} );
+     balancer = {{ type = "haproxy-csv"; url = "http://10.77.1.80:8404/haproxy;csv"; backends = "servers"; {quick} }}; }},
+  {{ name = "fra"; addresses = ( "10.77.2.80", "fd77:2::80" ); nodes = ( {{ name = "ns-fra"; address = "10.77.2.53"; }} );
+     balancer = {{ type = "haproxy-csv"; url = "http://10.77.2.80:8404/haproxy;csv"; backends = "servers"; {quick} }}; }} );
+zone_dir = "../zones";
+zones = ( {{ name = "example.com"; }} );
+services = ( {{ name = "www.example.com"; sites = ( "ams", "fra" ); }} );
+"""
+
+
+def test_claim_02_03_04_05_06_the_balancers_word_alone():
+    """Nobody but HAProxy probes the web servers and their page; the nodes read its statistics."""
+    with Cluster(text=BALANCERS_ONLY.format(quick=QUICK)) as up:
+        for site in up.sites:
+            with open(site.balancer.config, encoding="utf-8") as file:
+                text = file.read().replace("bind 127.0.0.1:8404", f"bind {site.address}:8404")
+            with open(site.balancer.config, "w", encoding="utf-8") as file:
+                file.write(text.replace("balance roundrobin", "balance roundrobin\n  option httpchk GET /\n"
+                                        f"  http-check expect string db-{site.name}"))
+            site.balancer.kill()
+            site.balancer.start()
+        both, other = up.order("ams", "fra"), up.order("fra")
+        up.at_fra.wait_addresses(SERVICE, both, 15)
+        time.sleep(1.1)
+        up.ams.webs[0].stop()
+        assert up.at_fra.stays(SERVICE, both, 1.5) is None, "one of two web servers is enough"
+        up.ams.webs[1].stop()
+        for client in (up.at_ams, up.at_fra):
+            client.wait_addresses(SERVICE, other, 5)
+        for web in up.ams.webs:
+            web.start()
+        up.at_fra.wait_addresses(SERVICE, both, 10)
+        time.sleep(1.1)
+        for web in up.ams.webs:
+            web.set_page("<html>The shop is open, but who knows where its data are</html>")
+        up.at_fra.wait_addresses(SERVICE, other, 5)
+        why = next(site for site in up.fra.node.ask("sites")["sites"] if site["name"] == "ams")["why"]
+        assert "balancer" in why
+
+
 def test_claim_23_the_client_goes_on_with_the_second_address(cluster):
     """A real client holds both addresses and asks no DNS again when the first fails."""
     first, second = cluster.at_ams.addresses(SERVICE)

@@ -224,6 +224,15 @@ def test_what_is_asked_for_is_what_was_configured(world):
     assert sent("/post").startswith("PROBE /post ")
 
 
+def test_a_failing_server_is_not_asked_more_often(world):
+    """Nor one that closes at once: the next probe comes an interval after the last one began, whatever that brought."""
+    paths = ("/reset", "/nothing", "/ssh", "/status", "/length")
+    before = {path: len(world.servers.requests[path]) for path in paths}
+    time.sleep(2)
+    seen = {path: len(world.servers.requests[path]) - before[path] for path in paths}
+    assert all(3 <= count <= 7 for count in seen.values()), f"five were to be expected: {seen}"
+
+
 def test_a_reply_without_end_ends_at_the_deadline(world):
     """The trickle never stops, and no more than one run of it is under way at a time."""
     seen = len(world.servers.requests["/trickle"])
