@@ -1,72 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dbsync/link.h"
+#include "dbsync/link_private.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <zstd.h>
-
-enum {
-    OUT_LOW_BYTES = 128 << 10, // below so many octets waiting for the transport another DATA is made
-    ORDER_CAP = 8,
-    WHY_CAP = 512
-};
-
-struct outbound {
-    enum link_sending state;
-    struct door_batch batch;
-    const uint8_t *bytes;
-    uint8_t digest[FRAME_DIGEST_LEN];
-    uint64_t at;                // next octet to send
-    uint64_t acked;             // cut
-    uint64_t credit, used;      // octets since HELLO: allowed, sent
-    uint64_t resume, resume_at; // the peer's offer
-    uint8_t resume_digest[FRAME_DIGEST_LEN];
-    bool is_reading; // READ_BATCH is open
-    bool has_ahead;  // `ahead` was read while the peer applies `batch`
-    struct door_batch ahead;
-    const uint8_t *ahead_bytes;
-    uint8_t ahead_digest[FRAME_DIGEST_LEN];
-    bool news, is_stalled;
-    int64_t retry_us;
-};
-
-struct inbound {
-    enum link_receiving state;
-    uint64_t number, at, bytes, rows; // `at`: octets received
-    uint64_t applied;
-    uint64_t spool_number, spool_offset; // what HELLO offered
-    struct buffer data, spooling;        // received; handed out with LINK_SPOOL
-    bool is_spooling, is_finishing, is_applying, has_end;
-    uint64_t spooled, granted, room; // octets since HELLO; room of the spool
-    uint8_t digest[FRAME_DIGEST_LEN];
-    int64_t retry_us;   // mono time of the next attempt to apply; 0: at once
-    char told[WHY_CAP]; // the last reason the peer was told
-};
-
-struct link {
-    struct link_config config;
-    struct link_counters count;
-    bool is_connected, is_greeted, is_meeting, is_met, is_closing, close_given, may_send, may_apply;
-    struct link_time now;
-    int64_t heard_us, pinged_us, behind_us;
-    struct buffer raw; // undecoded
-    size_t raw_at;
-    struct buffer out;
-    size_t out_at;
-    struct frame frame;
-    char why[WHY_CAP];
-    struct link_order order[ORDER_CAP];
-    unsigned order_at, order_count;
-    struct outbound send;
-    struct inbound recv;
-    int64_t skew_us, round_trip_us, peer_behind_us, peer_clock, peer_wall_us;
-    uint64_t peer_incarnation;
-    ZSTD_CCtx *compress;
-    ZSTD_DCtx *decompress;
-    uint8_t piece[FRAME_DATA_MAX + (FRAME_DATA_MAX >> 8) + 64];
-};
 
 struct link *link_new(const struct link_config *config)
 {
@@ -775,37 +712,4 @@ void link_next(struct link *l, struct link_order *order)
         l->close_given = true;
         *order = (struct link_order){.wish = LINK_CLOSE, .text = l->why};
     }
-}
-
-void link_get_status(const struct link *l, struct link_status *s)
-{
-    *s = (struct link_status){.is_connected = l->is_connected,
-                              .is_met = l->is_met,
-                              .may_send = l->may_send,
-                              .may_apply = l->may_apply,
-                              .sending = l->send.state,
-                              .receiving = l->recv.state,
-                              .out_number = l->send.state >= LINK_OUT_SENDING ? l->send.batch.number : 0,
-                              .out_at = l->send.at,
-                              .out_bytes = l->send.batch.bytes,
-                              .out_rows = l->send.batch.rows,
-                              .in_number = l->recv.state != LINK_IN_IDLE ? l->recv.number : 0,
-                              .in_at = l->recv.at,
-                              .in_bytes = l->recv.bytes,
-                              .in_rows = l->recv.rows,
-                              .acked = l->send.acked,
-                              .applied = l->recv.applied,
-                              .waits_for_credit = l->send.is_stalled,
-                              .skew_us = l->skew_us,
-                              .round_trip_us = l->round_trip_us,
-                              .peer_behind_us = l->peer_behind_us,
-                              .heard_us = l->heard_us,
-                              .peer_clock = l->peer_clock,
-                              .peer_wall_us = l->peer_wall_us,
-                              .peer_incarnation = l->peer_incarnation};
-}
-
-const struct link_counters *link_counted(const struct link *l)
-{
-    return &l->count;
 }
