@@ -157,8 +157,11 @@ zones = ( {{ name = "example.com"; }} );
 services = ( {{ name = "www.example.com"; sites = ( "plain0" ); }} );
 """)
         self.node.start_control()
-        wait_until(lambda: all(word for words in self.words().values() for word in words) and self.words(), 15,
-                   "every probe has a result")
+        wait_until(self.has_results, 15, "every probe has a result")
+
+    def has_results(self):
+        said = self.words()
+        return bool(said) and all(word for words in said.values() for word in words)
 
     def servers_of(self, site):
         return {g["name"]: g["servers"][0] for g in site["groups"]}
