@@ -17,6 +17,7 @@
 #include "control/config_units.h"
 #include "control/ctl_client.h"
 #include "control/ctl_local.h"
+#include "control/image_receive.h"
 #include "control/pcapng.h"
 #include "table/capture_page.h"
 #include "table/counters.h"
@@ -114,22 +115,6 @@ static int make_filter(struct capture_filter *f, const struct options *o)
 
 // ---- the data plane ----
 
-static int receive(int connection, struct image_message *m, int *fd)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct iovec part = {m, sizeof *m};
-    struct msghdr header = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    *fd = -1;
-    const ssize_t n = recvmsg(connection, &header, MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return -errno;
-    const struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(c), sizeof *fd);
-    return n == sizeof *m && m->magic == IMAGE_MESSAGE_MAGIC && m->version == IMAGE_PROTOCOL_VERSION ? 0 : -EPROTO;
-}
-
 // The page's descriptor, or a negative errno.
 static int ask_for_page(int connection)
 {
@@ -138,13 +123,16 @@ static int ask_for_page(int connection)
     if (send(connection, &m, sizeof m, MSG_NOSIGNAL) != sizeof m)
         return -errno;
     for (unsigned i = 0; i < MESSAGES_BEFORE_MAX; i++) { // hello, and what is published meanwhile
-        int fd, rc = receive(connection, &m, &fd);
-        if (rc == 0 && m.type == IMAGE_MESSAGE_CAPTURE && m.status == 0 && fd >= 0)
+        int fd;
+        const int rc = image_receive(connection, 0, &m, &fd);
+        if (rc == 1 && m.type == IMAGE_MESSAGE_CAPTURE && m.status == 0 && fd >= 0)
             return fd;
         if (fd >= 0)
             close(fd);
-        if (rc < 0 || m.type == IMAGE_MESSAGE_CAPTURE)
-            return rc < 0 ? rc : m.status < 0 ? m.status : -EPROTO;
+        if (rc <= 0)
+            return rc < 0 ? rc : -ETIMEDOUT;
+        if (m.type == IMAGE_MESSAGE_CAPTURE)
+            return m.status < 0 ? m.status : -EPROTO;
     }
     return -EPROTO;
 }
@@ -266,7 +254,7 @@ static bool is_connected(const struct capture *c)
     while (poll(&set, 1, 0) == 1) { // each turn takes a message
         struct image_message m;
         int fd;
-        const int rc = receive(c->connection, &m, &fd);
+        const int rc = image_receive(c->connection, MSG_DONTWAIT, &m, &fd);
         if (fd >= 0)
             close(fd);
         if (rc < 0)

@@ -70,32 +70,40 @@ static void on_standby_connected(void *user, bool needs_newer)
     note_connected(d, "standby", publisher_status(d->standby), needs_newer);
 }
 
+static void note_disconnected(const char *which, const char *why)
+{
+    log_warning("%s: connection lost: %s; trying again every %d ms", which, why, PUBLISHER_RETRY_MS);
+}
+
 static void on_standby_disconnected(void *user, const char *why)
 {
     (void)user;
-    log_warning("standby: connection lost: %s; trying again every %d ms", why, PUBLISHER_RETRY_MS);
-}
-
-static void on_standby_result(void *user, enum image_kind kind, uint64_t generation, int status, const char *text)
-{
-    (void)user;
-    if (status < 0 && status != -EALREADY)
-        log_error("standby: %s image %llu refused: %s", kind == IMAGE_ZONE ? "zone" : "order",
-                  (unsigned long long)generation, text);
+    note_disconnected("standby", why);
 }
 
 static void on_disconnected(void *user, const char *why)
 {
     (void)user;
-    log_warning("data plane: connection lost: %s; trying again every %d ms", why, PUBLISHER_RETRY_MS);
+    note_disconnected("data plane", why);
+}
+
+static void note_result(const char *which, enum image_kind kind, uint64_t generation, int status, const char *text)
+{
+    if (status < 0 && status != -EALREADY)
+        log_error("%s: %s image %llu refused: %s", which, kind == IMAGE_ZONE ? "zone" : "order",
+                  (unsigned long long)generation, text);
+}
+
+static void on_standby_result(void *user, enum image_kind kind, uint64_t generation, int status, const char *text)
+{
+    (void)user;
+    note_result("standby", kind, generation, status, text);
 }
 
 static void on_result(void *user, enum image_kind kind, uint64_t generation, int status, const char *text)
 {
     (void)user;
-    if (status < 0 && status != -EALREADY)
-        log_error("data plane: %s image %llu refused: %s", kind == IMAGE_ZONE ? "zone" : "order",
-                  (unsigned long long)generation, text);
+    note_result("data plane", kind, generation, status, text);
 }
 
 static void on_published(void *user, enum image_kind kind, uint64_t generation, uint64_t at_ns)

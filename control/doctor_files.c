@@ -39,6 +39,14 @@ static void check_secret(struct doctor *d, const char *key, const char *path)
 
 // ---- directories ----
 
+static void parent_of(const char *path, char parent[PATH_MAX])
+{
+    snprintf(parent, PATH_MAX, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash && slash != parent)
+        *slash = 0;
+}
+
 static void check_folder(struct doctor *d, const char *key, const char *path)
 {
     char parent[PATH_MAX];
@@ -49,10 +57,7 @@ static void check_folder(struct doctor *d, const char *key, const char *path)
         return;
     }
     const int why = errno;
-    snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (slash && slash != parent)
-        *slash = 0;
+    parent_of(path, parent);
     if (why == ENOENT && access(parent, W_OK) == 0)
         doctor_find(d, DOCTOR_OK, "directories", "", "%s %s will be made", key, path);
     else
@@ -78,10 +83,7 @@ static void check_socket(struct doctor *d, const char *key, const char *path)
         doctor_find(d, DOCTOR_NOTE, "programs", "", "a program answers on %s %s", key, path);
         return;
     }
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash && slash != folder)
-        *slash = 0;
+    parent_of(path, folder);
     check_folder(d, key, folder);
 }
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/image_receive.h"
+
 struct publisher {
     uv_loop_t *loop;
     struct sockaddr_un address;
@@ -160,27 +162,6 @@ static void on_published(struct publisher *p, const struct image_message *m)
         p->callbacks.published(p->callbacks.user, (enum image_kind)m->kind, m->generation, m->monotonic_ns);
 }
 
-// 1: a message, *fd its descriptor or -1; 0: nothing now; negative: the connection is over.
-static int receive(int connection, struct image_message *m, int *fd)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct iovec part = {m, sizeof *m};
-    struct msghdr header = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    *fd = -1;
-    const ssize_t n = recvmsg(connection, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    const struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(c), sizeof *fd);
-    if (n == sizeof *m && m->magic == IMAGE_MESSAGE_MAGIC && m->version == IMAGE_PROTOCOL_VERSION)
-        return 1;
-    if (*fd >= 0)
-        close(*fd);
-    return n == 0 ? -ECONNRESET : -EPROTO;
-}
-
 static void dispatch(struct publisher *p, const struct image_message *m, int fd)
 {
     const bool has_kind = m->kind == IMAGE_ZONE || m->kind == IMAGE_ORDER;
@@ -204,7 +185,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
     for (unsigned i = 0; i < 64 && (events & UV_READABLE) && p->connection >= 0; i++) {
         struct image_message m;
         int fd;
-        const int rc = receive(p->connection, &m, &fd);
+        const int rc = image_receive(p->connection, MSG_DONTWAIT, &m, &fd);
         if (rc == 0)
             break;
         if (rc < 0) {
