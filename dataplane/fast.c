@@ -14,25 +14,40 @@ static void handle_plain(struct answer_context *context, const struct packet_por
 #include "dataplane/bytes.h"
 #include "dataplane/fast.h"
 
-static void set_octet(struct fast_burst *b, unsigned at, uint8_t mask, uint8_t expected)
-{
-    b->mask[at / 16][at % 16] = mask;
-    b->expected[at / 16][at % 16] = expected;
-}
+// What every frame has, by family; addresses are filled in. [block][octet] of a frame.
+enum { IPV4_TO = FAST_IP_AT + 16, IPV6_TO = FAST_IP_AT + 24 };
+static const struct fast_family common[2] = {
+    {.mask = {{255, 255, 255, 255, 255, 255, [12] = 255, 255, 255},
+              {[4] = 0x3f, 255, [7] = 255},
+              {[4] = 255, 255, [12] = 0xf8}},
+     .expected = {{[12] = 0x08, 0, 0x45}, // no options
+                  {[7] = 17},             // no fragment; UDP
+                  {[5] = 53}}},           // to the port; a query, opcode 0
+    {.mask = {{255, 255, 255, 255, 255, 255, [12] = 255, 255, 0xf0}, {[4] = 255}, {0}, {[8] = 255, 255}, {[0] = 0xf8}},
+     .expected = {{[12] = 0x86, 0xdd, 0x60}, {[4] = 17}, {0}, {[9] = 53}}},
+};
 
-// The destination address: compared with the node's only one, or looked for by the first stage.
-static void expect_address(struct fast_burst *b)
+static void expect_frame(struct fast_family *f, const struct packet_port *port, const struct zone_settings *settings,
+                         bool is_ipv6)
 {
+    const unsigned to = is_ipv6 ? IPV6_TO : IPV4_TO, len = is_ipv6 ? 16 : 4;
     const uint8_t *only = NULL;
     unsigned count = 0;
-    for (unsigned i = 0; i < b->settings->address_count; i++)
-        if (!b->settings->address[i].is_ipv6) {
-            only = b->settings->address[i].address;
+    for (unsigned i = 0; i < settings->address_count; i++)
+        if (settings->address[i].is_ipv6 == is_ipv6) {
+            only = settings->address[i].address;
             count++;
         }
-    b->has_more_addresses = count != 1;
-    for (unsigned i = 0; count == 1 && i < 4; i++)
-        set_octet(b, FAST_IP_AT + 16 + i, 0xff, only[i]);
+    *f = common[is_ipv6];
+    memcpy(f->expected[0], port->mac, 6);
+    memcpy(f->reply_mac + 6, port->mac, 6);
+    memcpy(f->reply_mac + 12, f->expected[0] + 12, 2);
+    // The destination: compared with the node's only address, or looked for by the first stage.
+    f->has_more_addresses = count != 1;
+    if (count == 1) {
+        memset(f->mask[0] + to, 0xff, len);
+        memcpy(f->expected[0] + to, only, len);
+    }
 }
 
 bool fast_begin(struct fast_burst *b, const struct answer_context *context, const struct packet_port *port)
@@ -43,23 +58,8 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->settings = (const struct zone_settings *)image_at(context->zone_image, index->settings_at);
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
-    memset(b->mask, 0, sizeof b->mask);
-    memset(b->expected, 0, sizeof b->expected);
-    memset(b->reply_mac, 0, sizeof b->reply_mac);
-    for (unsigned i = 0; i < 6; i++)
-        set_octet(b, i, 0xff, port->mac[i]);
-    set_octet(b, 12, 0xff, 0x08); // IPv4
-    set_octet(b, 13, 0xff, 0x00);
-    set_octet(b, FAST_IP_AT, 0xff, 0x45);  // no options
-    set_octet(b, FAST_IP_AT + 6, 0x3f, 0); // no fragment
-    set_octet(b, FAST_IP_AT + 7, 0xff, 0);
-    set_octet(b, FAST_IP_AT + 9, 0xff, 17); // UDP
-    set_octet(b, FAST_UDP_AT + 2, 0xff, 0); // port 53
-    set_octet(b, FAST_UDP_AT + 3, 0xff, 53);
-    set_octet(b, FAST_MESSAGE_AT + 2, 0xf8, 0); // a query, opcode 0
-    expect_address(b);
-    memcpy(b->reply_mac + 6, port->mac, 6);
-    b->reply_mac[12] = 0x08;
+    expect_frame(&b->family[0], port, b->settings, false);
+    expect_frame(&b->family[1], port, b->settings, true);
     b->zone_image = context->zone_image;
     b->order_image = context->order_image;
     b->slot = (const struct zone_slot *)image_at(b->zone_image, index->slot_at);
@@ -76,10 +76,12 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
 
 static void count_answers(struct counters_block *counters, const struct fast_burst *b)
 {
-    counters_add(counters, COUNTER_queries_udp4, b->answer_count);
+    const unsigned ipv6 = b->marks / FAST_IPV6;
+    counters_add(counters, COUNTER_queries_udp4, b->answer_count - ipv6);
+    counters_add(counters, COUNTER_queries_udp6, ipv6);
     counters_add(counters, COUNTER_answers_noerror, b->answer_count);
     counters_add(counters, COUNTER_edns_queries, b->marks % FAST_SERVICE);
-    counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE);
+    counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE % (FAST_IPV6 / FAST_SERVICE));
 }
 
 void packet_handle_burst(struct answer_context *context, const struct packet_port *port, struct packet_slot *slot,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The short way for the common query, in stages over a burst: an untagged frame, UDP over IPv4, one question of type A
-// or AAAA and class IN, no EDNS option, a name that has a plain set or an untailored service, an answer that every
-// client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short way is held equal
-// by a test.
+// The short way for the common query, in stages over a burst: an untagged frame, UDP over IPv4 or IPv6, one question of
+// type A or AAAA and class IN, no EDNS option, a name that has a plain set or an untailored service, an answer that
+// every client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short way is held
+// equal by a test.
 //
 //   fast_begin   what is the same for the whole burst
 //   fast_parse   frame and message: are they of the common kind? fold and hash the name, ask for its slot
@@ -28,16 +28,20 @@ extern "C" {
 enum {
     FAST_ETHERNET_LEN = 14,
     FAST_IPV4_LEN = 20,
+    FAST_IPV6_LEN = 40,
+    FAST_IPV6_SHIFT = FAST_IPV6_LEN - FAST_IPV4_LEN, // what follows the IP header stands so much further on
     FAST_UDP_LEN = 8,
     FAST_OPT_LEN = 11,
-    FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in the frame
+    FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in a frame of IPv4
     FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
     FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
     FAST_NAME_AT = FAST_MESSAGE_AT + 12,
     FAST_NAME_CAP = 64,               // names of up to 64 octets; longer ones are rare and take the plain way
     FAST_ANSWER_MAX = ANSWER_UDP_MIN, // octets of message: every client takes as many
     FAST_NO_SET = INT32_MAX,          // octets of a set that fits nowhere
-    FAST_ROOM = FAST_MESSAGE_AT + FAST_ANSWER_MAX + IMAGE_TAIL // a frame's buffer; all reads and writes stay inside
+    // A frame's buffer; all reads and writes stay inside.
+    FAST_ROOM = FAST_MESSAGE_AT + FAST_IPV6_SHIFT + FAST_ANSWER_MAX + IMAGE_TAIL,
+    FAST_HEADS = 5 // blocks of 16 octets that hold all headers up to the flags of an IPv6 frame's message
 };
 
 // A query on its way through the stages; it has its frame's number in the burst.
@@ -49,14 +53,20 @@ struct fast_query {
     uint32_t udp_len; // of the query
     uint32_t name_len;
     uint32_t type;  // A or AAAA
-    uint32_t marks; // FAST_EDNS, FAST_SERVICE
+    uint32_t marks; // enum fast_mark
 } __attribute__((aligned(16)));
 
-enum { FAST_EDNS = 1, FAST_SERVICE = 0x100 }; // a burst's marks can be added up
+enum fast_mark { FAST_EDNS = 1, FAST_SERVICE = 1 << 8, FAST_IPV6 = 1 << 16 }; // a burst's marks can be added up
+
+// By family: IPv4, IPv6.
+struct fast_family {
+    uint8_t mask[FAST_HEADS][16], expected[FAST_HEADS][16]; // of the first octets of a frame
+    uint8_t reply_mac[16];                                  // the start of the reply behind the client's address
+    bool has_more_addresses;                                // more than the one in `expected`
+} __attribute__((aligned(16)));
 
 struct fast_burst {
-    uint8_t mask[3][16], expected[3][16]; // of the first 48 octets of a frame
-    uint8_t reply_mac[16];                // the start of the reply behind the client's address
+    struct fast_family family[2];
     const struct zone_settings *settings;
     const void *zone_image, *order_image;
     const struct zone_slot *slot;
@@ -67,7 +77,6 @@ struct fast_burst {
     uint32_t checksum_known;       // the enum packet_checksum that needs no look
     struct rate_limit *rate_limit; // null: no limit
     uint64_t now_ns;
-    bool has_more_addresses; // more than the one in `expected`
     bool is_checksum_trusted;
     unsigned plain_count, answer_count, marks; // marks: their sum over the answers
     uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
@@ -75,7 +84,7 @@ struct fast_burst {
     struct fast_query query[PACKET_BURST_MAX];
 } __attribute__((aligned(64)));
 
-// Offset behind the question in a frame.
+// Offset behind the question in a frame of IPv4.
 static inline unsigned fast_end(unsigned name_len)
 {
     return FAST_NAME_AT + name_len + 4;

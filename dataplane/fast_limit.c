@@ -17,8 +17,8 @@ void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned c
         b->decided[i] = 0;
         if (!fast_fits(q, (const struct rrset *)q->at))
             continue;
-        struct answer_client client = {.is_ipv6 = false};
-        memcpy(client.address, slot[i].frame + FAST_IP_AT + 12, 4);
+        struct answer_client client = {.is_ipv6 = q->marks & FAST_IPV6};
+        memcpy(client.address, slot[i].frame + FAST_IP_AT + (client.is_ipv6 ? 8 : 12), client.is_ipv6 ? 16 : 4);
         const enum rate_limit_verdict verdict =
             rate_limit_check(b->rate_limit, b->settings, &client, RATE_LIMIT_ANSWER, q->hash >> 32, b->now_ns);
         if (verdict == RATE_LIMIT_PASS)

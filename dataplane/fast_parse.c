@@ -57,21 +57,21 @@ static inline unsigned take_name(struct fast_query *q, const uint8_t *p, uint64_
 }
 
 // Addresses, protocols, port and the bits that must be zero, by masks (fast_begin).
-static inline bool is_as_expected(const struct fast_burst *b, const uint8_t *frame)
+static inline bool is_as_expected(const struct fast_family *f, const uint8_t *frame, unsigned blocks)
 {
     __m128i wrong = _mm_setzero_si128();
-#pragma GCC unroll 3
-    for (unsigned i = 0; i < 3; i++) {
-        const __m128i seen = _mm_and_si128(load_block(frame + 16 * i), load_aligned(b->mask[i]));
-        wrong = _mm_or_si128(wrong, _mm_xor_si128(seen, load_aligned(b->expected[i])));
+#pragma GCC unroll 5
+    for (unsigned i = 0; i < blocks; i++) {
+        const __m128i seen = _mm_and_si128(load_block(frame + 16 * i), load_aligned(f->mask[i]));
+        wrong = _mm_or_si128(wrong, _mm_xor_si128(seen, load_aligned(f->expected[i])));
     }
     return _mm_testz_si128(wrong, wrong);
 }
 
-static bool is_our_ipv4(const struct zone_settings *s, uint32_t address)
+static bool is_our_address(const struct zone_settings *s, const uint8_t *address, bool is_ipv6)
 {
     for (unsigned i = 0; i < s->address_count; i++)
-        if (load32(s->address[i].address) == address && !s->address[i].is_ipv6)
+        if (s->address[i].is_ipv6 == is_ipv6 && memcmp(s->address[i].address, address, is_ipv6 ? 16 : 4) == 0)
             return true;
     return false;
 }
@@ -82,6 +82,14 @@ static inline bool is_good_source(const uint8_t *frame)
     static const bool is_bad[256] = {[0] = true, [127] = true, [224 ... 255] = true}; // by the address' first octet
     return !is_bad[frame[FAST_IP_AT + 12]] && load32(frame + FAST_IP_AT + 12) != load32(frame + FAST_IP_AT + 16) &&
            frame[FAST_UDP_AT] != 0;
+}
+
+// The same of IPv6. Whatever starts with an octet of zeros is left to the plain way.
+static inline bool is_good_source6(const uint8_t *frame)
+{
+    const uint8_t *source = frame + FAST_IP_AT + 8;
+    return source[0] != 0 && source[0] != 0xff && memcmp(source, source + 16, 16) != 0 &&
+           frame[FAST_UDP_AT + FAST_IPV6_SHIFT] != 0;
 }
 
 static inline uint64_t add_carry(uint64_t a, uint64_t b)
@@ -109,13 +117,14 @@ static inline uint64_t sum_octets(uint64_t sum, const uint8_t *p, unsigned len)
 enum { SUM_WRONG = 0 };
 
 // The sum over pseudo header and datagram of a query without the checksum field, for the reply; SUM_WRONG when the
-// plain way has to look. Not inlined: it would take the registers from the common case.
-static __attribute__((noinline)) uint32_t sum_datagram(const struct fast_burst *b, const uint8_t *frame,
-                                                       unsigned udp_len, unsigned checksum)
+// plain way has to look. `udp` with both addresses, of `addresses_len` octets together, before it. Not inlined: it
+// would take the registers from the common case.
+static __attribute__((noinline)) uint32_t sum_datagram(const struct fast_burst *b, const uint8_t *udp, unsigned udp_len,
+                                                       unsigned addresses_len, unsigned checksum)
 {
-    const unsigned sent = load16(frame + FAST_UDP_AT + 6);
-    // Both addresses of the pseudo header stand before the datagram; protocol, and the length again.
-    const uint64_t sum = sum_octets(swap16(17) + swap16(udp_len), frame + FAST_UDP_AT - 8, udp_len + 8);
+    const unsigned sent = load16(udp + 6);
+    // Of the pseudo header protocol and length, which comes once more in the datagram.
+    const uint64_t sum = sum_octets(swap16(17) + swap16(udp_len), udp - addresses_len, udp_len + addresses_len);
     if (checksum == PACKET_CHECKSUM_UNKNOWN && !b->is_checksum_trusted)
         return is_sum_right(sum) ? 2 * 0xffff - sent : (uint32_t)SUM_WRONG;
     // Whatever the field says, the reply's will be right.
@@ -128,18 +137,13 @@ static inline bool is_plain_opt(const uint8_t *opt)
     return (load64(opt) & 0x7fffff0000ffffffull) == 41u << 16 && !(load32(opt + 7) >> 8);
 }
 
-// Lengths are compared with what the message turns out to be: nothing may stand behind it, and a frame may be padded.
-static inline bool take_frame(const struct fast_burst *b, const struct packet_slot *slot, struct fast_query *q)
+// The message of a query whose UDP header stands at frame + FAST_UDP_AT: is it one question of the common kind? Fills
+// all but the sum.
+static inline __attribute__((always_inline)) bool take_message(const struct fast_burst *b, const uint8_t *frame,
+                                                               struct fast_query *q)
 {
-    const uint8_t *frame = slot->frame;
-    if (slot->cap < FAST_ROOM || !is_as_expected(b, frame))
-        return false;
     const uint64_t counts = load64(frame + FAST_MESSAGE_AT + 4);
     if ((counts & ~(1ull << COUNTS_EDNS)) != 1 << 8)
-        return false;
-    if (b->has_more_addresses && !is_our_ipv4(b->settings, load32(frame + FAST_IP_AT + 16)))
-        return false;
-    if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT))
         return false;
     const unsigned name_len = take_name(q, frame + FAST_NAME_AT, b->hash_seed);
     const uint8_t *behind = frame + FAST_NAME_AT + name_len;
@@ -157,15 +161,52 @@ static inline bool take_frame(const struct fast_burst *b, const struct packet_sl
             return false;
         end += FAST_OPT_LEN;
     }
-    if (end + FAST_UDP_AT > slot->len || load16(frame + FAST_UDP_AT + 4) != swap16(end) ||
-        load16(frame + FAST_IP_AT + 2) != swap16(end + FAST_IPV4_LEN))
-        return false;
     q->udp_len = end;
-    // The sum over all is zero, so this is the sum without the field.
-    q->sum = 0xffff - load16(frame + FAST_UDP_AT + 6);
+    return name_len != 0 && load16(frame + FAST_UDP_AT + 4) == swap16(end) && load16(frame + FAST_UDP_AT + 6) != 0;
+}
+
+// The sum over all is zero, so the sum without the field is known when it is right.
+static inline bool take_sum(const struct fast_burst *b, const struct packet_slot *slot, const uint8_t *udp,
+                            unsigned addresses_len, struct fast_query *q)
+{
+    q->sum = 0xffff - load16(udp + 6);
     if (slot->checksum != b->checksum_known)
-        q->sum = sum_datagram(b, frame, end, slot->checksum);
-    return q->sum != SUM_WRONG && load16(frame + FAST_UDP_AT + 6) != 0 && name_len != 0;
+        q->sum = sum_datagram(b, udp, q->udp_len, addresses_len, slot->checksum);
+    return q->sum != SUM_WRONG;
+}
+
+// Lengths are compared with what the message turns out to be: nothing may stand behind it, and a frame may be padded.
+static inline bool take_ipv4(const struct fast_burst *b, const struct packet_slot *slot, struct fast_query *q)
+{
+    const uint8_t *frame = slot->frame;
+    const struct fast_family *f = &b->family[0];
+    if (slot->cap < FAST_ROOM || !is_as_expected(f, frame, 3))
+        return false;
+    if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 16, false))
+        return false;
+    if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT) || !take_message(b, frame, q))
+        return false;
+    return q->udp_len + FAST_UDP_AT <= slot->len &&
+           load16(frame + FAST_IP_AT + 2) == swap16(q->udp_len + FAST_IPV4_LEN) &&
+           take_sum(b, slot, frame + FAST_UDP_AT, 8, q);
+}
+
+// Not inlined: the registers are the other family's.
+static __attribute__((noinline)) bool take_ipv6(const struct fast_burst *b, const struct packet_slot *slot,
+                                                struct fast_query *q)
+{
+    const uint8_t *frame = slot->frame;
+    const struct fast_family *f = &b->family[1];
+    if (slot->cap < FAST_ROOM || !is_as_expected(f, frame, FAST_HEADS))
+        return false;
+    if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 24, true))
+        return false;
+    if (!is_good_source6(frame) || !take_message(b, frame + FAST_IPV6_SHIFT, q))
+        return false;
+    q->marks |= FAST_IPV6;
+    return q->udp_len + FAST_UDP_AT + FAST_IPV6_SHIFT <= slot->len &&
+           load16(frame + FAST_IP_AT + 4) == swap16(q->udp_len) &&
+           take_sum(b, slot, frame + FAST_UDP_AT + FAST_IPV6_SHIFT, 32, q);
 }
 
 void fast_parse(struct fast_burst *b, struct packet_slot *slot, unsigned count)
@@ -174,7 +215,7 @@ void fast_parse(struct fast_burst *b, struct packet_slot *slot, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct fast_query *q = &b->query[i];
         const struct zone_slot *at = &none;
-        if (take_frame(b, &slot[i], q)) {
+        if (take_ipv4(b, &slot[i], q) || (slot[i].frame[12] == 0x86 && take_ipv6(b, &slot[i], q))) {
             at = &b->slot[(uint32_t)q->hash & b->slot_mask];
             __builtin_prefetch(at);
         } else {

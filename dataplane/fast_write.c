@@ -40,7 +40,7 @@ static inline void write_headers(const struct fast_burst *b, uint8_t *frame, uns
     uint8_t *ip = frame + FAST_IP_AT;
     // The sender's address to the front, behind it ours and the type.
     const __m128i turn = _mm_setr_epi8(6, 7, 8, 9, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i first = _mm_or_si128(_mm_shuffle_epi8(load_block(frame), turn), load_aligned(b->reply_mac));
+    const __m128i first = _mm_or_si128(_mm_shuffle_epi8(load_block(frame), turn), load_aligned(b->family[0].reply_mac));
     // Do not fragment (RFC 9715 section 3.1), hop limit 64, UDP; four octets too many, which the next block covers.
     const uint32_t fixed = 0x45 + (0x4000 >> 8) + (64 | 17 << 8);
     const unsigned total_be = swap16(udp_len + FAST_IPV4_LEN);
@@ -60,6 +60,23 @@ static inline void write_headers(const struct fast_burst *b, uint8_t *frame, uns
     store_block(ip + 12, third);
 }
 
+// The same of IPv6.
+static __attribute__((noinline)) void write_headers6(const struct fast_burst *b, uint8_t *frame, unsigned udp_len,
+                                                     uint32_t sum)
+{
+    uint8_t *ip = frame + FAST_IP_AT;
+    const __m128i turn = _mm_setr_epi8(6, 7, 8, 9, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    const __m128i first = _mm_or_si128(_mm_shuffle_epi8(load_block(frame), turn), load_aligned(b->family[1].reply_mac));
+    const __m128i source = load_block(ip + 8), destination = load_block(ip + 24);
+    const uint32_t ports = load32(ip + FAST_IPV6_LEN);
+    store_block(frame, first);
+    store64(ip, 0x60 | (uint64_t)swap16(udp_len) << 32 | 17ull << 48 | 64ull << 56); // no class, no flow label
+    store_block(ip + 8, destination);
+    store_block(ip + 24, source);
+    store64(ip + FAST_IPV6_LEN,
+            (ports << 16 | ports >> 16) | (uint64_t)swap16(udp_len) << 32 | (uint64_t)fold32(~sum) << 48);
+}
+
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
     unsigned marks = 0, left = 0;
@@ -72,9 +89,14 @@ void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
         }
         uint8_t *frame = slot[i].frame;
         const unsigned udp_len = q->udp_len + set->wire_len;
-        write_headers(b, frame, udp_len, write_message(b, q, set, frame));
-        slot[i].verdict = PACKET_SEND;
         slot[i].reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
+        if (__builtin_expect(q->marks & FAST_IPV6, 0)) {
+            slot[i].reply_len = (uint16_t)(FAST_UDP_AT + FAST_IPV6_SHIFT + udp_len);
+            write_headers6(b, frame, udp_len, write_message(b, q, set, frame + FAST_IPV6_SHIFT));
+        } else {
+            write_headers(b, frame, udp_len, write_message(b, q, set, frame));
+        }
+        slot[i].verdict = PACKET_SEND;
         marks += q->marks;
     }
     b->answer_count = count - left;

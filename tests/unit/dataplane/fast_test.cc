@@ -15,6 +15,8 @@ using dns_text::Bytes;
 namespace
 {
 
+const uint8_t our_v6[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53};
+
 class Fast : public AnswerFixture
 {
   public:
@@ -28,8 +30,10 @@ class Fast : public AnswerFixture
         const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, address[4] = {192, 0, 2, 53};
         memcpy(port.mac, mac, 6);
         settings.flags = SETTING_CLIENT_SUBNET;
-        settings.address_count = 1;
+        settings.address_count = 2;
         memcpy(settings.address[0].address, address, 4);
+        memcpy(settings.address[1].address, our_v6, 16);
+        settings.address[1].is_ipv6 = 1;
         std::string zone = "@ 60 SOA a b 1 1 1 1 1\n@ 60 A 192.0.2.1\nx 60 A 192.0.2.1\nx 60 AAAA 2001:db8::1\nal 60 "
                            "CNAME x\nc 60 NS ns.c\nns.c 60 "
                            "A 192.0.2.2\n*.w 60 A 192.0.2.3\n";
@@ -80,32 +84,58 @@ class Fast : public AnswerFixture
         return m;
     }
 
+    // IPv4 or IPv6, mostly as they should be.
     Bytes frame()
     {
-        Bytes m = message(), f = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, static_cast<uint8_t>(random())};
-        unsigned len = static_cast<unsigned>(m.size() + 8);
-        dns_text::put16(f, len + 20);
-        dns_text::append(f, {1, 2, static_cast<uint8_t>(random() & 1 ? 0x40 : 0), 0, 60, 17, 0, 0});
-        dns_text::append(
-            f, {static_cast<uint8_t>(random() % 16 ? 198 : random()), 51, 100, static_cast<uint8_t>(random())});
-        dns_text::append(f, {192, 0, 2, 53});
-        uint16_t sum = static_cast<uint16_t>(~checksum_fold(checksum_add(0, &f[14], 20)));
-        memcpy(&f[24], &sum, 2);
+        Bytes m = message(), f = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
+        const unsigned len = static_cast<unsigned>(m.size() + 8);
+        const bool is_ipv6 = random() % 3 == 0;
+        is_ipv6 ? put_ipv6(f, len) : put_ipv4(f, len);
+        const size_t udp_at = f.size(), addresses_at = udp_at - (is_ipv6 ? 32 : 8);
         dns_text::put16(f, static_cast<unsigned>(random() % 16 ? 1024 + random() % 60000 : random() % 30));
         dns_text::put16(f, 53);
         dns_text::put16(f, len);
         dns_text::put16(f, 0);
         dns_text::append(f, m);
         if (random() % 8) {
-            sum = static_cast<uint16_t>(
-                ~checksum_fold(checksum_add(checksum_pseudo(&f[26], false, len, 17), &f[34], len)));
+            uint16_t sum = static_cast<uint16_t>(
+                ~checksum_fold(checksum_add(checksum_pseudo(&f[addresses_at], is_ipv6, len, 17), &f[udp_at], len)));
             sum = sum ? sum : 0xffff;
-            memcpy(&f[40], &sum, 2);
+            memcpy(&f[udp_at + 6], &sum, 2);
         }
-        f.resize(std::max<size_t>(f.size(), random() & 1 ? 60 : 0));
+        f.resize(std::max<size_t>(f.size(), random() & 1 ? 60 + random() % 60 : 0));
         if (random() % 8 == 0)
             f[random() % f.size()] = static_cast<uint8_t>(random());
         return f;
+    }
+
+    void put_ipv4(Bytes &f, unsigned udp_len)
+    {
+        dns_text::append(f, {8, 0, 0x45, static_cast<uint8_t>(random())});
+        dns_text::put16(f, udp_len + 20);
+        dns_text::append(f, {1, 2, static_cast<uint8_t>(random() & 1 ? 0x40 : 0), 0, 60, 17, 0, 0});
+        dns_text::append(
+            f, {static_cast<uint8_t>(random() % 16 ? 198 : random()), 51, 100, static_cast<uint8_t>(random())});
+        dns_text::append(f, {192, 0, 2, 53});
+        const uint16_t sum = static_cast<uint16_t>(~checksum_fold(checksum_add(0, &f[14], 20)));
+        memcpy(&f[24], &sum, 2);
+    }
+
+    void put_ipv6(Bytes &f, unsigned udp_len)
+    {
+        dns_text::append(f, {0x86, 0xdd, static_cast<uint8_t>(0x60 | (random() & 15)), static_cast<uint8_t>(random()),
+                             static_cast<uint8_t>(random()), static_cast<uint8_t>(random())});
+        dns_text::put16(f, udp_len);
+        dns_text::append(f, {17, static_cast<uint8_t>(random())});
+        Bytes source(16, 0);
+        source[0] = static_cast<uint8_t>(random() % 16 ? 0x20 : random() & 1 ? 0xff : 0);
+        source[1] = static_cast<uint8_t>(random() % 16 ? 1 : 0);
+        source[7] = static_cast<uint8_t>(random() % 16 ? random() : 0);
+        source[15] = static_cast<uint8_t>(random() % 4 ? random() : random() % 2);
+        if (random() % 64 == 0)
+            source.assign(our_v6, our_v6 + 16);
+        dns_text::append(f, source);
+        dns_text::append(f, Bytes(our_v6, our_v6 + 16));
     }
 
     // A burst of up to 32 frames in one call against each frame on its own the plain way.
@@ -182,11 +212,15 @@ TEST_F(Fast, equals_the_plain_way_when_the_driver_vouches_for_the_checksum)
 {
     for (int i = 0; i < 100000 && !HasFatalFailure(); i++) {
         Bytes f = frame();
-        unsigned len = static_cast<unsigned>(f.size()) - 34;
-        if (f.size() < 42 || f[14] != 0x45 || static_cast<unsigned>(f[38] << 8 | f[39]) > len || (f[40] | f[41]) == 0)
+        const bool is_ipv6 = f[14] >> 4 == 6;
+        const size_t at = is_ipv6 ? 54 : 34;
+        if (f.size() < at + 8 || (!is_ipv6 && f[14] != 0x45) || (f[at + 6] | f[at + 7]) == 0)
             continue;
-        len = static_cast<unsigned>(f[38] << 8 | f[39]);
-        if (checksum_fold(checksum_add(checksum_pseudo(&f[26], false, len, 17), &f[34], len)) == 0xffff)
+        const unsigned len = static_cast<unsigned>(f[at + 4] << 8 | f[at + 5]);
+        if (len > f.size() - at)
+            continue;
+        const uint64_t pseudo = checksum_pseudo(&f[is_ipv6 ? 22 : 26], is_ipv6, len, 17);
+        if (checksum_fold(checksum_add(pseudo, &f[at], len)) == 0xffff)
             compare(f, PACKET_CHECKSUM_GOOD);
     }
 }
@@ -209,10 +243,10 @@ TEST_F(Fast, equals_the_plain_way_where_senders_leave_checksums_unfinished)
 TEST_F(Fast, equals_the_plain_way_on_a_node_of_several_addresses)
 {
     const uint8_t second[4] = {192, 0, 2, 54};
-    settings.address_count = 3;
-    settings.address[1] = settings.address[0];
-    settings.address[1].is_ipv6 = 1;
+    settings.address_count = 4;
     memcpy(settings.address[2].address, second, 4);
+    settings.address[3] = settings.address[0]; // the octets of an IPv4 address, and zeros behind them
+    settings.address[3].is_ipv6 = 1;
     publish();
     for (int i = 0; i < 5000 && !HasFatalFailure(); i++)
         compare_burst(PACKET_BURST_MAX);
