@@ -261,15 +261,16 @@ static int start_all(struct program *p)
     return 0;
 }
 
-static void say_ready(const struct program *p)
+static void say_ready(struct program *p)
 {
-    wait_for_links((struct program *)(uintptr_t)p);
+    wait_for_links(p);
     for (unsigned i = 0; i < p->port_count; i++) {
         const uint8_t *mac = p->port[i].packet.mac;
         log_notice("port %s: %s, %u queues, %02x:%02x:%02x:%02x:%02x:%02x, link %s", p->port[i].label,
                    p->port[i].driver, p->port[i].queue_count, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
                    p->port[i].is_up ? "up" : "down");
     }
+    port_care_begin(&p->care, log_now_ns());
     log_notice("ready: %u workers, %s, %s huge pages, %s", p->options.core_count,
                options_idle(&p->options) == IDLE_BUSY ? "polling without pause" : "sleeping when idle",
                eal_uses_huge_pages() ? "with" : "without",

@@ -29,6 +29,7 @@ static int open_door(struct port *port, enum kernel_way way, const char *name, u
         return -1;
     }
     port->packet.has_kernel = true;
+    kernel_door_set_carrier(port->door, port->is_up); // from here on it follows the link's changes
     log_notice("port %s: all but the queries goes to %s (%s, MTU %u)", port->label, full, kernel_door_way(port->door),
                port->mtu);
     return 0;
@@ -195,6 +196,12 @@ static void publish_sums(struct port_care *c)
     counters_page_set(&c->page->kernel_refused, doors.refused);
     counters_page_set(&c->page->kernel_given, doors.sent);
     counters_page_set(&c->page->kernel_lost, doors.lost);
+}
+
+void port_care_begin(struct port_care *c, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < c->port_count; i++)
+        port_watch_init(&c->at[i].watch, now_ns, c->port[i].is_up);
 }
 
 void port_care_look(struct port_care *c, uint64_t now_ns)

@@ -32,6 +32,9 @@ void port_care_close_doors(struct port_care *care);
 // The links alone, before the service begins; the number of cards without one.
 unsigned port_care_poll_links(struct port_care *care);
 
+// After the operator was told the ports' links and before the first look: changes are counted from these states on.
+void port_care_begin(struct port_care *care, uint64_t now_ns);
+
 // The once-a-second look. Takes as long as a card's reset when there is one: the other ports go on meanwhile.
 void port_care_look(struct port_care *care, uint64_t now_ns);
 

@@ -37,14 +37,14 @@ static bool is_stuck(const struct port_watch *w, const struct port_sample *s)
     return s->is_up && w->last.is_up && (is_sending_stuck || is_receiving_stuck);
 }
 
+void port_watch_init(struct port_watch *w, uint64_t now_ns, bool is_up)
+{
+    *w = (struct port_watch){.last = {.is_up = is_up}, .moved_ns = now_ns};
+}
+
 void port_watch_look(struct port_watch *w, uint64_t now_ns, const struct port_sample *s, struct port_findings *findings)
 {
     memset(findings, 0, sizeof *findings);
-    if (!w->has_last) { // what was before the first look is told as well, but the link is no news
-        w->has_last = true;
-        w->last = (struct port_sample){.is_up = s->is_up};
-        w->moved_ns = now_ns;
-    }
     look_at_troubles(w, now_ns, s, findings);
     look_at_link(w, now_ns, s, findings);
     if (!is_stuck(w, s)) {

@@ -37,7 +37,6 @@ struct port_sample {
 
 struct port_watch {
     struct port_sample last;
-    bool has_last, is_told_up;
     uint64_t told[PORT_TROUBLE_COUNT], next_ns[PORT_TROUBLE_COUNT];
     uint64_t link_changes, told_changes, link_next_ns;
     uint64_t moved_ns; // when the port last took something, or had nothing to take
@@ -50,7 +49,10 @@ struct port_findings {
     bool needs_reset;
 };
 
-// A zeroed watch is a new one. `now_ns` never goes back.
+// Begins with the link's state that the operator was told last: every state from here on that differs is news. What was
+// counted before is told by the first look. `now_ns` never goes back.
+void port_watch_init(struct port_watch *watch, uint64_t now_ns, bool is_up);
+
 void port_watch_look(struct port_watch *watch, uint64_t now_ns, const struct port_sample *sample,
                      struct port_findings *findings);
 

@@ -7,7 +7,7 @@ import frames
 from guest import CommandFailed
 
 READY_S = 40
-REPLY_S = 5  # of a guest that the machine gives no time for a while
+REPLY_S = 30  # of a guest that the machine gives no time for a while; reached only by what fails
 SILENCE_S = 0.3  # within which a reply that must not come would have come
 
 
@@ -58,10 +58,21 @@ class DataPlane:
         return {name: int(value) for name, value in re.findall(r"^(\S+) (\d+)$", text, re.MULTILINE)}
 
     def wait_counter(self, name, least, seconds=REPLY_S):
+        return self.wait_counters({name: least}, seconds)
+
+    def wait_counters(self, least, seconds=REPLY_S):
+        """Until each named counter has at least its value; all counters."""
         end = time.monotonic() + seconds
-        while (counters := self.counters())[name] < least:
-            assert time.monotonic() < end, f"{name} is {counters[name]} and did not become {least}"
-        return counters
+        while missing := [f"{name} is {counters[name]}, not {value}"
+                          for counters in [self.counters()] for name, value in least.items() if counters[name] < value]:
+            assert time.monotonic() < end, f"not within {seconds} s: {', '.join(missing)}"
+        return self.counters()
+
+    def wait_carrier(self, is_up, seconds=REPLY_S):
+        """Until the kernel's interface has, or has no, carrier: what routing daemons see."""
+        self.guest.run(f"n=0; until [ \"$(cat /sys/class/net/{self.door}/carrier)\" = {int(is_up)} ]; do "
+                       f"[ $n -lt {seconds * 20} ] || break; n=$((n+1)); usleep 50000; done; "
+                       f"[ \"$(cat /sys/class/net/{self.door}/carrier)\" = {int(is_up)} ]", seconds + 20)
 
     def mac(self, card=None):
         return self.guest.mac[card or self.cards[0]]

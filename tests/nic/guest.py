@@ -25,7 +25,7 @@ MODULES = ("virtio_pci vfio_iommu_type1 vfio_pci uio_pci_generic tun vhost_net 8
 DRIVERS = "bus_pci bus_vdev mempool_ring net_e1000 net_vmxnet3 net_virtio"
 WITH_TAP = os.path.join(HERE, "guest", "with_tap")
 TAP_QUEUES = 2
-BOOT_S, COMMAND_S = 60, 30  # of a guest on a busy machine: far more than it takes
+BOOT_S, COMMAND_S = 180, 60  # of a guest on a busy machine: far more than it takes
 
 
 def end_with_parent():
@@ -127,7 +127,7 @@ class Wire:
         finally:
             self.socket.setblocking(True)
 
-    def converse(self, queries, window=16, seconds=5):
+    def converse(self, queries, window=16, seconds=30):
         """Sends the queries, never more than `window` ahead of what came back; the frames that came back."""
         received, sent, end = [], 0, time.monotonic() + seconds
         while len(received) < len(queries) and time.monotonic() < end:

@@ -39,14 +39,14 @@ class Connection:
         sequence, flags = struct.unpack_from("!I", packet.payload, 4)[0], packet.payload[13]
         return flags, sequence, packet.payload[(packet.payload[12] >> 4) * 4:]
 
-    def open(self, seconds=10):
+    def open(self, seconds=30):
         self.send(SYN)
         got = self.segment(seconds)
         assert got and got[0] & (SYN | ACK) == SYN | ACK, f"no SYN-ACK: {got}"
         self.acknowledged = got[1] + 1
         self.send(ACK)
 
-    def ask(self, message, seconds=10):
+    def ask(self, message, seconds=30):
         """Sends a DNS message; the whole response, without its length."""
         self.send(PSH | ACK, struct.pack("!H", len(message)) + message)
         while len(self.received) < 2 or len(self.received) < 2 + struct.unpack_from("!H", self.received)[0]:
@@ -60,7 +60,7 @@ class Connection:
         response, self.received = self.received[2:2 + length], self.received[2 + length:]
         return response
 
-    def close(self, seconds=10):
+    def close(self, seconds=30):
         self.send(FIN | ACK)
         while (got := self.segment(seconds)) is not None:
             if got[0] & FIN:

@@ -43,13 +43,13 @@ def test_a_peer_that_takes_nothing_fills_the_ring_until_the_card_is_reset(pair):
     wire, mac, asked = pair.wire(), pair.mac(), world.question().to_wire()
     before = pair.counters()
     burst = [frames.query(mac, asked, port=3000 + i) for i in range(40)]
-    end = time.monotonic() + 40
+    end = time.monotonic() + 90
     told = 0
     while time.monotonic() < end and not told:
         wire.push(burst)
         told = "resetting it" in pair.log()
     assert told, pair.log()
-    log = pair.wait_log("reset$", 20)
+    log = pair.wait_log("reset$")
     assert "transmit ring was full" in log
     assert log.count("transmit ring was full") <= 2, "told once a minute"
     check_query(pair, "first_half")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other ways to run on a card: the kernel behind vhost-net, and the data plane as an ordinary user."""
+"""Other ways to run on a card: vhost-net, an ordinary user, a link that is not there yet."""
 import frames
 import world
 from checks import check_answers
@@ -31,4 +31,18 @@ def test_it_runs_as_an_ordinary_user_without_huge_pages(vfio_guest, start):
                    f"chown 65534 /dev/vfio/{group}; ulimit -l unlimited")
     dataplane = start(vfio_guest, ["e1000e"], "--huge off --tcp off", prefix="setuser")
     assert "without huge pages" in dataplane.log()
+    check_answers(dataplane)
+
+
+def test_a_link_that_comes_after_the_start_is_told_and_carried(vfio_guest, start):
+    """Until then the kernel's interface has no carrier; and what happens within the first second is told as well."""
+    vfio_guest.set_link("e1000e", False)
+    try:
+        dataplane = start(vfio_guest, ["e1000e"], door="tap:dns0")
+        assert "not all links are up yet" in dataplane.log() and "link down" in dataplane.log()
+        dataplane.wait_carrier(False)
+    finally:
+        vfio_guest.set_link("e1000e", True)
+    dataplane.wait_log("link up")
+    dataplane.wait_carrier(True)
     check_answers(dataplane)

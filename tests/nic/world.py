@@ -54,7 +54,7 @@ def make_tables(folder):
             for command in ([f"{BIN}/signpost-dataplane", *filter(None, arguments)],
                             [f"{BIN}/signpost-control", "--config", f"{folder}/signpost.conf"]):
                 programs.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not all(os.path.exists(f"{folder}/dataplane/{kind}.image") for kind in ("zone", "order")):
                 if time.monotonic() > end or any(p.poll() is not None for p in programs):
                     with open(f"{folder}/log", encoding="utf-8") as text:
@@ -63,7 +63,7 @@ def make_tables(folder):
         finally:
             for program in reversed(programs):
                 program.terminate()
-                program.wait(15)
+                program.wait(30)
     return f"{folder}/dataplane"
 
 

@@ -21,6 +21,7 @@ struct Watch : testing::Test {
     Watch()
     {
         s.is_up = true;
+        port_watch_init(&w, now, true);
         look();
     }
     void look(uint64_t seconds = 1)
@@ -94,6 +95,19 @@ TEST_F(Watch, AFlappingLinkIsToldEveryTenSecondsWithTheNumberOfChanges)
     EXPECT_EQ(lines, 4u);
     look(10);
     EXPECT_EQ(sum + f.link_changes, 40u);
+}
+
+TEST_F(Watch, WhatHappensBeforeTheFirstLookIsTold)
+{
+    port_watch_init(&w, now, true);
+    s.is_up = false;
+    s.trouble[PORT_TROUBLE_MISSED] = 3;
+    look();
+    EXPECT_EQ(f.link_changes, 1u) << "it was told up, and it is down";
+    EXPECT_EQ(f.trouble[PORT_TROUBLE_MISSED], 3u);
+    port_watch_init(&w, now, false);
+    look();
+    EXPECT_EQ(f.link_changes, 0u) << "it was told down, and it is";
 }
 
 TEST_F(Watch, ACardThatTakesNothingForTenSecondsIsReset)
