@@ -53,10 +53,9 @@ static enum cookie_verdict plan_edns(struct response *r, const struct zone_setti
         counters_add(r->context->counters, COUNTER_client_subnet_queries, 1);
     }
     if (e->has_cookie && settings->flags & SETTING_COOKIES && settings->cookie_secret_count) {
-        const uint8_t *address = r->client->address;
-        const bool is_ipv6 = r->client->is_ipv6;
-        cookie = cookie_check(e, address, is_ipv6, r->context->now_s, settings->cookie_secret,
-                              settings->cookie_secret_count);
+        const struct cookie_query query = {e->cookie_client, e->cookie_server, e->cookie_server_len};
+        cookie = cookie_answer(r->edns.cookie + EDNS_COOKIE_CLIENT_LEN, query, r->client->address, r->client->is_ipv6,
+                               r->context->now_s, settings->cookie_secret, settings->cookie_secret_count);
         counters_add(r->context->counters,
                      cookie == COOKIE_GOOD  ? COUNTER_cookie_good
                      : cookie == COOKIE_BAD ? COUNTER_cookie_bad
@@ -64,8 +63,6 @@ static enum cookie_verdict plan_edns(struct response *r, const struct zone_setti
                      1);
         r->edns.has_cookie = true;
         memcpy(r->edns.cookie, e->cookie_client, EDNS_COOKIE_CLIENT_LEN);
-        cookie_make(r->edns.cookie + EDNS_COOKIE_CLIENT_LEN, e->cookie_client, address, is_ipv6, r->context->now_s,
-                    settings->cookie_secret[0]);
     }
     if (e->has_keepalive && r->client->is_tcp && r->context->tcp_keepalive_ds) {
         r->edns.has_keepalive = true;

@@ -84,6 +84,23 @@ static inline uint32_t fold64(uint64_t sum)
     return (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
 }
 
+static inline uint64_t add_carry(uint64_t a, uint64_t b)
+{
+    return a + b + (a + b < a);
+}
+
+// Adds `len` octets; reads up to 7 past the end.
+static inline uint64_t sum_octets(uint64_t sum, const uint8_t *p, unsigned len)
+{
+    for (unsigned blocks = len / 16; blocks > 0; blocks--, p += 16)
+        sum = add_carry(add_carry(sum, load64(p)), load64(p + 8));
+    if (len & 8) {
+        sum = add_carry(sum, load64(p));
+        p += 8;
+    }
+    return add_carry(sum, load64(p) & ~(~0ull << len % 8 * 8));
+}
+
 // Whether `sum` is zero modulo 65,535, by the inverse of 65,535 modulo 2^64: a multiple of it becomes a small number.
 static inline int is_sum_right(uint64_t sum)
 {

@@ -12,6 +12,7 @@ static void handle_plain(struct answer_context *context, const struct packet_por
 
 #ifdef __SSE4_1__
 #include "dataplane/bytes.h"
+#include "dataplane/cookie.h"
 #include "dataplane/fast.h"
 
 // What every frame has, by family; addresses are filled in. [block][octet] of a frame.
@@ -58,6 +59,8 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->settings = (const struct zone_settings *)image_at(context->zone_image, index->settings_at);
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
+    b->now_s = context->now_s;
+    b->tailored_count = b->with_options_count = 0;
     expect_frame(&b->family[0], port, b->settings, false);
     expect_frame(&b->family[1], port, b->settings, true);
     b->zone_image = context->zone_image;
@@ -76,12 +79,23 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
 
 static void count_answers(struct counters_block *counters, const struct fast_burst *b)
 {
-    const unsigned ipv6 = b->marks / FAST_IPV6;
+    static const enum counter by_verdict[] = {
+        [COOKIE_NONE] = COUNTER_cookie_none, [COOKIE_GOOD] = COUNTER_cookie_good, [COOKIE_BAD] = COUNTER_cookie_bad};
+    const unsigned ipv6 = b->marks / FAST_IPV6 % (FAST_OPTIONS / FAST_IPV6);
     counters_add(counters, COUNTER_queries_udp4, b->answer_count - ipv6);
     counters_add(counters, COUNTER_queries_udp6, ipv6);
     counters_add(counters, COUNTER_answers_noerror, b->answer_count);
     counters_add(counters, COUNTER_edns_queries, b->marks % FAST_SERVICE);
     counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE % (FAST_IPV6 / FAST_SERVICE));
+    for (unsigned i = 0; i < b->with_options_count; i++) {
+        const struct fast_query *q = &b->query[b->with_options[i]];
+        const struct fast_options *o = &b->options[b->with_options[i]];
+        if (!fast_fits(q, (const struct rrset *)q->at))
+            continue;
+        if (o->cookie_data)
+            counters_add(counters, by_verdict[o->cookie], 1);
+        counters_add(counters, COUNTER_client_subnet_queries, o->subnet_data != NULL);
+    }
 }
 
 void packet_handle_burst(struct answer_context *context, const struct packet_port *port, struct packet_slot *slot,
@@ -95,6 +109,10 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     }
     fast_parse(&burst, slot, count);
     fast_find(&burst, count);
+    if (burst.tailored_count)
+        fast_steer(&burst, slot);
+    if (burst.with_options_count)
+        fast_options(&burst, slot);
     if (burst.rate_limit)
         fast_limit(&burst, slot, count);
     fast_write(&burst, slot, count);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The short way for the common query, in stages over a burst: an untagged frame, UDP over IPv4 or IPv6, one question of
-// type A or AAAA and class IN, no EDNS option, a name that has a plain set or an untailored service, an answer that
+// type A or AAAA and class IN, at most a few EDNS options, a name that has a plain set or a service, an answer that
 // every client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short way is held
 // equal by a test.
 //
 //   fast_begin   what is the same for the whole burst
 //   fast_parse   frame and message: are they of the common kind? fold and hash the name, ask for its slot
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
+//   fast_steer   only for services whose answer depends on the client: which one?
+//   fast_options only for queries with EDNS options: cookies, client subnet, the OPT record to answer with
 //   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
 //
@@ -32,6 +34,7 @@ enum {
     FAST_IPV6_SHIFT = FAST_IPV6_LEN - FAST_IPV4_LEN, // what follows the IP header stands so much further on
     FAST_UDP_LEN = 8,
     FAST_OPT_LEN = 11,
+    FAST_OPT_MAX = FAST_OPT_LEN + 24 + 28,        // of an answer: with an IPv6 subnet and a cookie
     FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in a frame of IPv4
     FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
     FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
@@ -52,11 +55,30 @@ struct fast_query {
     uint32_t sum;     // over pseudo header and datagram of the query but for the checksum, modulo 65,535
     uint32_t udp_len; // of the query
     uint32_t name_len;
-    uint32_t type;  // A or AAAA
-    uint32_t marks; // enum fast_mark
+    uint16_t type;    // A or AAAA
+    uint16_t service; // its number, of those in fast_burst.tailored
+    uint32_t marks;   // enum fast_mark
 } __attribute__((aligned(16)));
 
-enum fast_mark { FAST_EDNS = 1, FAST_SERVICE = 1 << 8, FAST_IPV6 = 1 << 16 }; // a burst's marks can be added up
+enum fast_mark { // a burst's marks can be added up
+    FAST_EDNS = 1,
+    FAST_SERVICE = 1 << 8,
+    FAST_IPV6 = 1 << 16,
+    FAST_OPTIONS = 1 << 24 // struct fast_options holds what is different
+};
+
+// Of a query with EDNS options.
+struct fast_options {
+    uint8_t reply[FAST_OPT_MAX + 17]; // the answer's OPT record; copied in blocks of 16
+    uint8_t subnet[16];               // bits past the source length are zero
+    const uint8_t *subnet_data;       // of the option, in the frame; null: not to be answered
+    const uint8_t *cookie_data;       // likewise
+    uint8_t subnet_len, cookie_len;   // of the options' data
+    uint8_t scope_len;                // of the answer, for the subnet
+    uint8_t cookie;                   // enum cookie_verdict
+    uint16_t query_len, reply_len;    // of the OPT records
+    uint16_t reply_sum;               // of the answer's, at an even offset, modulo 65,535
+};
 
 // By family: IPv4, IPv6.
 struct fast_family {
@@ -78,10 +100,15 @@ struct fast_burst {
     struct rate_limit *rate_limit; // null: no limit
     uint64_t now_ns;
     bool is_checksum_trusted;
+    unsigned tailored_count, with_options_count;
     unsigned plain_count, answer_count, marks; // marks: their sum over the answers
+    uint32_t now_s;                            // wall clock
+    uint16_t tailored[PACKET_BURST_MAX];       // numbers of queries for services whose answer depends on the client
+    uint16_t with_options[PACKET_BURST_MAX];   // numbers of queries with EDNS options
     uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
     uint8_t decided[PACKET_BURST_MAX];         // by frame, under a rate limit: answer_context.rate_decided
     struct fast_query query[PACKET_BURST_MAX];
+    struct fast_options options[PACKET_BURST_MAX]; // by frame
 } __attribute__((aligned(64)));
 
 // Offset behind the question in a frame of IPv4.
@@ -94,7 +121,7 @@ static inline unsigned fast_end(unsigned name_len)
 // the limit it decides.
 static inline bool fast_fits(const struct fast_query *q, const struct rrset *set)
 {
-    return fast_end(q->name_len) + set->wire_len <= FAST_MESSAGE_AT + FAST_ANSWER_MAX - FAST_OPT_LEN - 6;
+    return fast_end(q->name_len) + set->wire_len <= FAST_MESSAGE_AT + FAST_ANSWER_MAX - FAST_OPT_MAX - 6;
 }
 
 // False when the whole burst has to take the plain way: no tables, or an old one.
@@ -105,6 +132,22 @@ void fast_parse(struct fast_burst *burst, struct packet_slot *slot, unsigned cou
 
 // Leaves in each query's `at` the set to append; one that fits nowhere if there is none.
 void fast_find(struct fast_burst *burst, unsigned count);
+
+// Where a client's address stands in its frame.
+static inline const uint8_t *fast_client(const struct fast_query *q, const uint8_t *frame)
+{
+    return frame + FAST_IP_AT + (q->marks & FAST_IPV6 ? 8 : 12);
+}
+
+// For fast_parse: takes the options of the OPT record at `opt` apart. The record's length and a place in with_options,
+// or 0: leave it to the plain way.
+unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt);
+
+// Chooses the sets of the queries in burst->tailored.
+void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
+
+// Makes the OPT records for the queries in burst->with_options.
+void fast_options(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Takes what is over burst->rate_limit, which is not null, out of the short way.
 void fast_limit(struct fast_burst *burst, const struct packet_slot *slot, unsigned count);

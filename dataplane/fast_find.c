@@ -50,8 +50,18 @@ static inline bool has_name(const struct zone_node *node, const struct fast_quer
     return _mm_testz_si128(difference, difference);
 }
 
+// A service without an answer for everybody: for fast_steer, if the answer depends on the client.
+static __attribute__((noinline)) const void *leave_to_steer(struct fast_burst *b, struct fast_query *q, unsigned number)
+{
+    if (!b->service[number].flags)
+        return &no_set;
+    q->service = (uint16_t)number;
+    b->tailored[b->tailored_count++] = (uint16_t)(q - b->query);
+    return &no_set;
+}
+
 // The set that is the whole answer, or no_set: nothing there, aliases, delegations, tailored or failing services.
-static inline const struct rrset *find_set(const struct fast_burst *b, struct fast_query *q)
+static inline const struct rrset *find_set(struct fast_burst *b, struct fast_query *q)
 {
     const struct zone_node *node = (const struct zone_node *)q->at;
     if (!has_name(node, q) || (node->flags & ~(NODE_APEX | NODE_SERVICE)))
@@ -59,7 +69,7 @@ static inline const struct rrset *find_set(const struct fast_burst *b, struct fa
     if (__builtin_expect(node->flags & NODE_SERVICE, 1)) {
         q->marks |= FAST_SERVICE;
         const uint32_t at = b->service[node->service].plain_at[q->type != DNS_A];
-        return at ? (const struct rrset *)image_at(b->order_image, at) : &no_set;
+        return at ? (const struct rrset *)image_at(b->order_image, at) : leave_to_steer(b, q, node->service);
     }
     const struct rrset_ref *ref = zone_node_refs(node);
     for (unsigned i = node->rrset_count; i > 0; i--, ref++)

@@ -5,6 +5,7 @@
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
+#include "dataplane/cookie.h"
 #include "dataplane/rate_limit.h"
 
 // Fits nowhere, as in the second stage.
@@ -17,8 +18,10 @@ void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned c
         b->decided[i] = 0;
         if (!fast_fits(q, (const struct rrset *)q->at))
             continue;
+        if (q->marks & FAST_OPTIONS && b->options[i].cookie_data && b->options[i].cookie == COOKIE_GOOD)
+            continue; // its address is its own
         struct answer_client client = {.is_ipv6 = q->marks & FAST_IPV6};
-        memcpy(client.address, slot[i].frame + FAST_IP_AT + (client.is_ipv6 ? 8 : 12), client.is_ipv6 ? 16 : 4);
+        memcpy(client.address, fast_client(q, slot[i].frame), client.is_ipv6 ? 16 : 4);
         const enum rate_limit_verdict verdict =
             rate_limit_check(b->rate_limit, b->settings, &client, RATE_LIMIT_ANSWER, q->hash >> 32, b->now_ns);
         if (verdict == RATE_LIMIT_PASS)

@@ -92,26 +92,9 @@ static inline bool is_good_source6(const uint8_t *frame)
            frame[FAST_UDP_AT + FAST_IPV6_SHIFT] != 0;
 }
 
-static inline uint64_t add_carry(uint64_t a, uint64_t b)
-{
-    return a + b + (a + b < a);
-}
-
 static inline bool is_header_right(const uint8_t *ip)
 {
     return is_sum_right(add_carry(add_carry(load64(ip), load64(ip + 8)), load32(ip + 16)));
-}
-
-// Adds `len` octets, at least 16; reads up to 7 past the end.
-static inline uint64_t sum_octets(uint64_t sum, const uint8_t *p, unsigned len)
-{
-    for (unsigned blocks = len / 16; blocks > 0; blocks--, p += 16)
-        sum = add_carry(add_carry(sum, load64(p)), load64(p + 8));
-    if (len & 8) {
-        sum = add_carry(sum, load64(p));
-        p += 8;
-    }
-    return add_carry(sum, load64(p) & ~(~0ull << len % 8 * 8));
 }
 
 enum { SUM_WRONG = 0 };
@@ -139,7 +122,7 @@ static inline bool is_plain_opt(const uint8_t *opt)
 
 // The message of a query whose UDP header stands at frame + FAST_UDP_AT: is it one question of the common kind? Fills
 // all but the sum.
-static inline __attribute__((always_inline)) bool take_message(const struct fast_burst *b, const uint8_t *frame,
+static inline __attribute__((always_inline)) bool take_message(struct fast_burst *b, const uint8_t *frame,
                                                                struct fast_query *q)
 {
     const uint64_t counts = load64(frame + FAST_MESSAGE_AT + 4);
@@ -157,9 +140,14 @@ static inline __attribute__((always_inline)) bool take_message(const struct fast
     q->name_len = name_len;
     q->marks = (uint32_t)(counts >> COUNTS_EDNS);
     if (q->marks) {
-        if (!is_plain_opt(behind + 4))
-            return false;
-        end += FAST_OPT_LEN;
+        unsigned opt_len = FAST_OPT_LEN;
+        if (!is_plain_opt(behind + 4)) {
+            opt_len = fast_take_options(b, q, behind + 4);
+            if (opt_len == 0)
+                return false;
+            q->marks = FAST_EDNS | FAST_OPTIONS;
+        }
+        end += opt_len;
     }
     q->udp_len = end;
     return name_len != 0 && load16(frame + FAST_UDP_AT + 4) == swap16(end) && load16(frame + FAST_UDP_AT + 6) != 0;
@@ -176,7 +164,7 @@ static inline bool take_sum(const struct fast_burst *b, const struct packet_slot
 }
 
 // Lengths are compared with what the message turns out to be: nothing may stand behind it, and a frame may be padded.
-static inline bool take_ipv4(const struct fast_burst *b, const struct packet_slot *slot, struct fast_query *q)
+static inline bool take_ipv4(struct fast_burst *b, const struct packet_slot *slot, struct fast_query *q)
 {
     const uint8_t *frame = slot->frame;
     const struct fast_family *f = &b->family[0];
@@ -192,7 +180,7 @@ static inline bool take_ipv4(const struct fast_burst *b, const struct packet_slo
 }
 
 // Not inlined: the registers are the other family's.
-static __attribute__((noinline)) bool take_ipv6(const struct fast_burst *b, const struct packet_slot *slot,
+static __attribute__((noinline)) bool take_ipv6(struct fast_burst *b, const struct packet_slot *slot,
                                                 struct fast_query *q)
 {
     const uint8_t *frame = slot->frame;

@@ -6,10 +6,21 @@
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
 
-// Appends the records, moves the OPT record behind them and sets the header. The message grows by the records only: an
-// OPT record leaves with the length with which it came. Returns the sum over the datagram without the checksum field.
-static inline uint32_t write_message(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set,
-                                     uint8_t *frame)
+// Writes the OPT record that stands ready; `parity` is 8 where `out` is an odd offset. What it adds to the sum.
+static inline uint32_t write_opt(const struct fast_options *o, uint8_t *out, unsigned parity)
+{
+    for (unsigned at = 0; at < o->reply_len; at += 16)
+        store_block(out + at, load_block(o->reply + at));
+    return (uint32_t)o->reply_sum << parity;
+}
+
+// Appends the records, moves the OPT record behind them and sets the header; `frame` is such that the message stands
+// where it does over IPv4. The message grows by the records only: an OPT record leaves with the length with which it
+// came, or, with `options`, fast_options has accounted for the difference. Returns the sum over the datagram without
+// the checksum field.
+static inline __attribute__((always_inline)) uint32_t write_message(const struct fast_burst *b,
+                                                                    const struct fast_query *q, const struct rrset *set,
+                                                                    const struct fast_options *options, uint8_t *frame)
 {
     const uint8_t *wire = rrset_wire(set);
     const unsigned wire_len = set->wire_len, end = fast_end(q->name_len);
@@ -21,7 +32,9 @@ static inline uint32_t write_message(const struct fast_burst *b, const struct fa
     store_block(out + 16, load_block(wire + 16));
     for (unsigned at = 32; at < wire_len; at += 16)
         store_block(out + at, load_block(wire + at));
-    if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
+    if (options) {
+        sum += write_opt(options, out + wire_len, (end + wire_len) % 2 * 8);
+    } else if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
         out += wire_len;
         store64(out, b->opt | (opt & 1ull << 63));                    // DO
         store32(out + 8, 0);                                          // one octet more than the record has
@@ -35,7 +48,8 @@ static inline uint32_t write_message(const struct fast_burst *b, const struct fa
 }
 
 // Back to the sender: addresses and ports swapped, lengths, checksums, hop limit.
-static inline void write_headers(const struct fast_burst *b, uint8_t *frame, unsigned udp_len, uint32_t sum)
+static inline __attribute__((always_inline)) void write_headers(const struct fast_burst *b, uint8_t *frame,
+                                                                unsigned udp_len, uint32_t sum)
 {
     uint8_t *ip = frame + FAST_IP_AT;
     // The sender's address to the front, behind it ours and the type.
@@ -77,6 +91,24 @@ static __attribute__((noinline)) void write_headers6(const struct fast_burst *b,
             (ports << 16 | ports >> 16) | (uint64_t)swap16(udp_len) << 32 | (uint64_t)fold32(~sum) << 48);
 }
 
+// IPv6, or with options. Not inlined: the registers are the common query's.
+static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
+                                                     unsigned number)
+{
+    const struct fast_query *q = &b->query[number];
+    const struct rrset *set = (const struct rrset *)q->at;
+    const unsigned udp_len = q->udp_len + set->wire_len;
+    const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
+    uint8_t *frame = slot->frame;
+    const uint32_t sum = q->marks & FAST_OPTIONS ? write_message(b, q, set, &b->options[number], frame + shift)
+                                                 : write_message(b, q, set, NULL, frame + shift);
+    slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
+    if (shift)
+        write_headers6(b, frame, udp_len, sum);
+    else
+        write_headers(b, frame, udp_len, sum);
+}
+
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
     unsigned marks = 0, left = 0;
@@ -87,17 +119,16 @@ void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
             b->plain[left++] = (uint16_t)i;
             continue;
         }
+        slot[i].verdict = PACKET_SEND;
+        marks += q->marks;
+        if (__builtin_expect(q->marks >= FAST_IPV6, 0)) {
+            write_uncommon(b, &slot[i], i);
+            continue;
+        }
         uint8_t *frame = slot[i].frame;
         const unsigned udp_len = q->udp_len + set->wire_len;
         slot[i].reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-        if (__builtin_expect(q->marks & FAST_IPV6, 0)) {
-            slot[i].reply_len = (uint16_t)(FAST_UDP_AT + FAST_IPV6_SHIFT + udp_len);
-            write_headers6(b, frame, udp_len, write_message(b, q, set, frame + FAST_IPV6_SHIFT));
-        } else {
-            write_headers(b, frame, udp_len, write_message(b, q, set, frame));
-        }
-        slot[i].verdict = PACKET_SEND;
-        marks += q->marks;
+        write_headers(b, frame, udp_len, write_message(b, q, set, NULL, frame));
     }
     b->answer_count = count - left;
     b->marks = marks;

@@ -1,55 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of an answer that health dictates: a service's ordered addresses for this client.
-#include <string.h>
-
 #include "dataplane/response.h"
+#include "dataplane/steer.h"
 
 enum { EDE_STALE_ANSWER = 3 }; // RFC 8914 section 4.4
 
-struct locality {
-    const uint8_t *address;
-    bool is_ipv6;
-    bool is_from_subnet;
-};
-
-// The address that stands for the client: its subnet as announced by the resolver, else where the query came from.
-// A source length of zero asks not to be told apart (RFC 7871 section 7.1.2).
-static struct locality client_locality(const struct response *r)
-{
-    const struct edns *e = &r->query->edns;
-    if (r->edns.has_subnet && e->subnet_source_len > 0)
-        return (struct locality){e->subnet, e->is_subnet_ipv6, true};
-    return (struct locality){r->client->address, r->client->is_ipv6, false};
-}
-
-static struct region_match find_region(const void *image, const struct locality *l)
+static struct region_match find_region(const void *image, struct steer_place place)
 {
     const struct zone_index *index = zone_image_index(image);
     if (!index->region_at)
         return (struct region_match){REGION_UNKNOWN, 0};
     const void *map = image_at(image, index->region_at);
-    return l->is_ipv6 ? region_map_find_ipv6(map, l->address) : region_map_find_ipv4(map, l->address);
+    return place.is_ipv6 ? region_map_find_ipv6(map, place.address) : region_map_find_ipv4(map, place.address);
 }
 
-// Finds the answer for the client's class and notes the scope for which it holds.
-static const struct order_answer *find_answer(struct response *r, const struct order_service *service, unsigned number)
+const struct order_answer *steer_find(const void *zone_image, const void *order_image, unsigned number,
+                                      struct steer_place place, uint8_t *scope_len)
 {
+    const struct order_service *service =
+        (const struct order_service *)image_at(order_image, order_image_index(order_image)->service_at) + number;
     struct region_match match = {REGION_UNKNOWN, 0};
     unsigned bucket = 0, scope = 0;
-    if (service->flags) {
-        const struct locality l = client_locality(r);
-        if (service->flags & ORDER_BY_REGION) {
-            match = find_region(r->context->zone_image, &l);
-            scope = match.scope_len;
-        }
-        if (service->flags & ORDER_BY_BUCKET) {
-            const unsigned bits = l.is_ipv6 ? 56 : 24;
-            bucket = order_bucket(l.address, l.is_ipv6);
-            scope = scope > bits ? scope : bits;
-        }
-        r->edns.subnet_scope_len = l.is_from_subnet ? (uint8_t)scope : 0;
+    if (service->flags & ORDER_BY_REGION) {
+        match = find_region(zone_image, place);
+        scope = match.scope_len;
     }
-    return order_image_find(r->context->order_image, number, match.region, bucket);
+    if (service->flags & ORDER_BY_BUCKET) {
+        const unsigned bits = place.is_ipv6 ? 56 : 24;
+        bucket = order_bucket(place.address, place.is_ipv6);
+        scope = scope > bits ? scope : bits;
+    }
+    *scope_len = (uint8_t)scope;
+    return order_image_find(order_image, number, match.region, bucket);
+}
+
+// Finds the answer for the client and notes the scope for which it holds. A source length of zero asks not to be told
+// apart (RFC 7871 section 7.1.2).
+static const struct order_answer *find_answer(struct response *r, unsigned number)
+{
+    const struct edns *e = &r->query->edns;
+    const bool is_from_subnet = r->edns.has_subnet && e->subnet_source_len > 0;
+    struct steer_place place = {r->client->address, r->client->is_ipv6};
+    if (is_from_subnet)
+        place = (struct steer_place){e->subnet, e->is_subnet_ipv6};
+    uint8_t scope_len;
+    const struct order_answer *answer =
+        steer_find(r->context->zone_image, r->context->order_image, number, place, &scope_len);
+    r->edns.subnet_scope_len = is_from_subnet ? scope_len : 0;
+    return answer;
 }
 
 static void note_extended_error(struct response *r, const struct order_answer *answer)
@@ -73,7 +71,7 @@ bool steer(struct response *r, const struct zone_node *node, unsigned owner_at, 
         (const struct order_service *)image_at(image, order_image_index(image)->service_at) + node->service;
     if (!order_service_owns(service, r->query->qtype))
         return false;
-    const struct order_answer *answer = find_answer(r, service, node->service);
+    const struct order_answer *answer = find_answer(r, node->service);
     counters_add(r->context->counters, COUNTER_answers_service, 1);
     if (answer->ede | r->context->is_stale)
         note_extended_error(r, answer);

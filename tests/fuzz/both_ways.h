@@ -94,3 +94,21 @@ static inline unsigned both_ways_wrap(uint8_t *frame, unsigned message_len)
     memcpy(frame + 40, &sum, 2);
     return 14 + total;
 }
+
+// The same with IPv6, around the message that stands at frame + 62.
+static inline unsigned both_ways_wrap6(uint8_t *frame, unsigned message_len)
+{
+    const unsigned len = message_len + 8;
+    const uint8_t mac_and_head[22] = {
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x6a, 1, 2, 3, (uint8_t)(len >> 8), (uint8_t)len, 17, 60};
+    const uint8_t source[16] = {0x20, 1, 0xd, 0xb8, 7, [15] = 9}, ours[16] = {0x20, 1, 0xd, 0xb8, [15] = 0x53};
+    const uint8_t udp[8] = {16, 0, 0, 53, (uint8_t)(len >> 8), (uint8_t)len, 0, 0};
+    memcpy(frame, mac_and_head, sizeof mac_and_head);
+    memcpy(frame + 22, source, 16);
+    memcpy(frame + 38, ours, 16);
+    memcpy(frame + 54, udp, 8);
+    uint16_t sum = (uint16_t)~checksum_fold(checksum_add(checksum_pseudo(frame + 22, true, len, 17), frame + 54, len));
+    sum = sum ? sum : 0xffff;
+    memcpy(frame + 60, &sum, 2);
+    return 54 + len;
+}

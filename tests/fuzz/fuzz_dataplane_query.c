@@ -82,7 +82,7 @@ static void check_reply(const uint8_t *query, unsigned len, const uint8_t *reply
     ldns_pkt_free(packet);
 }
 
-// The same message in a frame.
+// The same message in a frame of each family.
 static void check_both_ways(struct world *w, const uint8_t *msg, unsigned len)
 {
     static uint8_t frame[BOTH_WAYS_CAP + 64];
@@ -93,6 +93,9 @@ static void check_both_ways(struct world *w, const uint8_t *msg, unsigned len)
     memset(frame, 0, sizeof frame);
     memcpy(frame + 42, msg, len);
     both_ways(w, &port, frame, both_ways_wrap(frame, len), PACKET_CHECKSUM_UNKNOWN, &reply_len);
+    memset(frame, 0, sizeof frame);
+    memcpy(frame + 62, msg, len);
+    both_ways(w, &port, frame, both_ways_wrap6(frame, len), PACKET_CHECKSUM_UNKNOWN, &reply_len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

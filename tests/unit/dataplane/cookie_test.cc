@@ -16,6 +16,19 @@ dns_text::Bytes hex(const char *text)
     return out;
 }
 
+// The verdict, and the cookie that the response carries in `out`.
+cookie_verdict check(const edns &query, const uint8_t *address, uint32_t now_s, const uint8_t (*secret)[16],
+                     unsigned secret_count, dns_text::Bytes *out = nullptr)
+{
+    uint8_t made[16];
+    const cookie_verdict verdict =
+        cookie_answer(made, {query.cookie_client, query.cookie_server, query.cookie_server_len}, address, false, now_s,
+                      secret, secret_count);
+    if (out)
+        out->assign(made, made + 16);
+    return verdict;
+}
+
 struct Row {
     const char *client, *address, *secret;
     uint32_t now_s;
@@ -55,9 +68,9 @@ TEST(Cookie, reserved_octets_of_another_program_are_hashed_as_they_came)
     const uint8_t address[4] = {203, 0, 113, 203};
     uint8_t secret[1][16];
     memcpy(secret[0], hex("e5e973e5a6b2a43f48e7dc849e37bfcf").data(), 16);
-    EXPECT_EQ(cookie_check(&query, address, false, 0x5cf78f71 + 60, secret, 1), COOKIE_GOOD);
+    EXPECT_EQ(check(query, address, 0x5cf78f71 + 60, secret, 1), COOKIE_GOOD);
     query.cookie_server[1] ^= 1;
-    EXPECT_EQ(cookie_check(&query, address, false, 0x5cf78f71 + 60, secret, 1), COOKIE_BAD);
+    EXPECT_EQ(check(query, address, 0x5cf78f71 + 60, secret, 1), COOKIE_BAD);
 }
 
 TEST(Cookie, previous_secret_is_accepted_and_times_are_bounded)
@@ -82,7 +95,38 @@ TEST(Cookie, previous_secret_is_accepted_and_times_are_bounded)
         {999699, 2, COOKIE_BAD, "further"},
     };
     for (const auto &c : checks)
-        EXPECT_EQ(cookie_check(&query, address, false, c.now_s, secrets, c.secret_count), c.verdict) << c.why;
+        EXPECT_EQ(check(query, address, c.now_s, secrets, c.secret_count), c.verdict) << c.why;
+}
+
+TEST(Cookie, the_response_carries_the_same_until_half_an_hour_then_a_new_one)
+{
+    edns query{};
+    query.has_cookie = true;
+    query.cookie_server_len = 16;
+    const uint8_t address[4] = {192, 0, 2, 1};
+    const uint8_t secrets[2][16] = {{1}, {2}};
+    struct {
+        unsigned made_with;
+        uint32_t now_s;
+        bool is_same;
+        const char *why;
+    } checks[] = {
+        {0, 1000000, true, "just made"},           {0, 999700, true, "made by a node whose clock is ahead"},
+        {0, 1001800, true, "half an hour old"},    {0, 1001801, false, "older"},
+        {0, 1003601, false, "too old to be good"}, {1, 1000000, false, "made with the previous secret"},
+    };
+    for (const auto &c : checks) {
+        cookie_make(query.cookie_server, query.cookie_client, address, false, 1000000, secrets[c.made_with]);
+        dns_text::Bytes sent(query.cookie_server, query.cookie_server + 16), got, fresh(16);
+        cookie_make(fresh.data(), query.cookie_client, address, false, c.now_s, secrets[0]);
+        check(query, address, c.now_s, secrets, 2, &got);
+        EXPECT_EQ(got, c.is_same ? sent : fresh) << c.why;
+    }
+    query.cookie_server[15] ^= 1;
+    dns_text::Bytes got, fresh(16);
+    cookie_make(fresh.data(), query.cookie_client, address, false, 1000000, secrets[0]);
+    EXPECT_EQ(check(query, address, 1000000, secrets, 2, &got), COOKIE_BAD);
+    EXPECT_EQ(got, fresh) << "a wrong cookie is not sent back";
 }
 
 } // namespace

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "dataplane/checksum.h"
+#include "dataplane/cookie.h"
 #include "dataplane/packet.h"
 #include "dataplane/rate_limit.h"
 }
@@ -23,13 +24,17 @@ class Fast : public AnswerFixture
     packet_port port{};
     std::mt19937_64 random{20260214};
     uint64_t answered = 0;
+    Bytes source;                      // of the frame that is being made
     rate_limit *other_limit = nullptr; // the plain way's, as it would be if it had handled all frames
 
     Fast()
     {
         const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, address[4] = {192, 0, 2, 53};
         memcpy(port.mac, mac, 6);
-        settings.flags = SETTING_CLIENT_SUBNET;
+        settings.flags = SETTING_CLIENT_SUBNET | SETTING_COOKIES;
+        settings.cookie_secret_count = 2;
+        settings.cookie_secret[0][0] = 1;
+        settings.cookie_secret[1][0] = 2;
         settings.address_count = 2;
         memcpy(settings.address[0].address, address, 4);
         memcpy(settings.address[1].address, our_v6, 16);
@@ -45,14 +50,38 @@ class Fast : public AnswerFixture
         for (int i = 0; i < 40; i++)
             zone += "forty 60 A 10.0.1." + std::to_string(i) + "\n";
         zones.zone("example.com.", zone);
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 7; i++)
             zone_builder_add_service(zones.builder, dns_text::name("s" + std::to_string(i) + ".example.com").data(), i);
-        orders.services.resize(4);
+        orders.services.resize(7);
         orders.services[0].answers = {{{"192.0.2.10", "198.51.100.10", "2001:db8:1::10"}}};
         orders.services[1].answers = {{{"192.0.2.10"}, 5, ORDER_ANSWER, 22}};
         orders.services[2].answers = {{{}, 5, ORDER_SERVFAIL, 0}};
         orders.services[3].answers = {{{"2001:db8:1::10"}, 5, ORDER_NODATA, 0}};
+        tailor();
         publish();
+    }
+
+    // Services whose answer depends on the client: by region, by bucket, by both; some answers of other kinds.
+    void tailor()
+    {
+        const region_prefix prefixes[] = {{{198, 51, 100, 0}, 0, 25, 1},
+                                          {{198, 51, 100, 128}, 0, 25, 2},
+                                          {{10}, 0, 8, 3},
+                                          {{10, 1}, 0, 16, 1},
+                                          {{0x20, 1}, 1, 16, 1},
+                                          {{0x20, 1, 0xd, 0xb8}, 1, 32, 2},
+                                          {{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0x40}, 1, 58, 3},
+                                          {{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0x40, 0x80}, 1, 65, 1}};
+        zone_builder_set_regions(zones.builder, prefixes, sizeof prefixes / sizeof *prefixes);
+        orders.regions = 4;
+        const std::vector<dns_text::OrderSource::Answer> answers = {{{"192.0.2.10", "198.51.100.10", "2001:db8:1::10"}},
+                                                                    {{"198.51.100.10", "192.0.2.10"}},
+                                                                    {{"192.0.2.10"}, 5, ORDER_ANSWER, 22},
+                                                                    {{"192.0.2.11", "2001:db8:1::11"}},
+                                                                    {{}, 5, ORDER_SERVFAIL, 0}};
+        orders.services[4] = {ORDER_BY_REGION, 1, answers, {0, 1, 2, 3}};
+        orders.services[5] = {ORDER_BY_BUCKET, 4, answers, {0, 1, 3, 4}};
+        orders.services[6] = {ORDER_BY_REGION | ORDER_BY_BUCKET, 2, answers, {0, 1, 1, 3, 3, 0, 2, 4}};
     }
 
     std::string pick(const std::vector<std::string> &from)
@@ -60,12 +89,88 @@ class Fast : public AnswerFixture
         return from[random() % from.size()];
     }
 
+    // Of the client that the frame is from; mostly one that we could have made.
+    Bytes cookie()
+    {
+        Bytes c = {1, 2, 3, 4, 5, 6, 7, static_cast<uint8_t>(random())};
+        if (random() % 3 == 0)
+            return c;
+        c.resize(24);
+        const uint32_t made_s = context.now_s + 400 - static_cast<uint32_t>(random() % 4500);
+        cookie_make(&c[8], c.data(), source.data(), source.size() == 16, made_s, settings.cookie_secret[random() % 2]);
+        if (random() % 8 == 0)
+            c[random() % 24] ^= 1;
+        if (random() % 16 == 0)
+            c.resize(random() % 42);
+        return c;
+    }
+
+    Bytes subnet()
+    {
+        const bool is_ipv6 = random() & 1;
+        const unsigned width = is_ipv6 ? 128 : 32, source_len = static_cast<unsigned>(random() % (width + 1)),
+                       len = source_len / 8 + (source_len % 8 > 0);
+        Bytes address = is_ipv6 ? Bytes(our_v6, our_v6 + 16) : Bytes{198, 51, 100, static_cast<uint8_t>(random())};
+        if (random() & 1)
+            address[is_ipv6 ? 7 : 0] = static_cast<uint8_t>(is_ipv6 ? random() : 10);
+        if (is_ipv6)
+            address[8] = static_cast<uint8_t>(random());
+        address.resize(len);
+        if (source_len % 8 && random() % 16)
+            address.back() &= static_cast<uint8_t>(0xff00 >> source_len % 8);
+        Bytes data = {0, static_cast<uint8_t>(is_ipv6 ? 2 : 1), static_cast<uint8_t>(source_len), 0};
+        dns_text::append(data, address);
+        if (random() % 16 == 0)
+            data[random() % data.size()] ^= static_cast<uint8_t>(1u << random() % 8);
+        if (random() % 32 == 0)
+            data.resize(random() % 24);
+        return data;
+    }
+
+    Bytes options()
+    {
+        Bytes all;
+        for (uint64_t count = random() % 8 ? random() % 3 : random() % 7; count > 0; count--)
+            switch (random() % 8) {
+            case 0:
+                dns_text::append(all, dns_text::option(static_cast<uint16_t>(random() % 16), Bytes(random() % 12, 1)));
+                break;
+            case 1:
+                dns_text::append(all, dns_text::option(EDNS_PADDING, Bytes(random() % 100, 0)));
+                break;
+            case 2:
+            case 3:
+            case 4:
+                dns_text::append(all, dns_text::option(EDNS_CLIENT_SUBNET, subnet()));
+                break;
+            default:
+                dns_text::append(all, dns_text::option(EDNS_COOKIE, cookie()));
+            }
+        return all;
+    }
+
     Bytes message()
     {
         dns_text::QueryText q;
-        q.qname = pick({"x.example.com", "X.eXaMple.COM", "s0.example.com", "s1.example.com", "s2.example.com",
-                        "s3.example.com", "al.example.com", "a.c.example.com", "c.example.com", "q.w.example.com",
-                        "no.example.com", "example.com", "example.org", ".", "forty.example.com",
+        q.qname = pick({"x.example.com",
+                        "X.eXaMple.COM",
+                        "s0.example.com",
+                        "s1.example.com",
+                        "s2.example.com",
+                        "s3.example.com",
+                        "s4.example.com",
+                        "S5.example.com",
+                        "s6.example.com",
+                        "s6.example.com",
+                        "al.example.com",
+                        "a.c.example.com",
+                        "c.example.com",
+                        "q.w.example.com",
+                        "no.example.com",
+                        "example.com",
+                        "example.org",
+                        ".",
+                        "forty.example.com",
                         "many" + std::to_string(random() % 8 * 10) + ".example.com",
                         std::string(1 + random() % 62, 'L') + ".example.com"});
         q.qtype = pick({"A", "A", "A", "AAAA", "AAAA", "TXT", "ANY"});
@@ -74,8 +179,8 @@ class Fast : public AnswerFixture
         q.edns = random() & 1;
         q.udp_size = static_cast<uint16_t>(random() % 4 ? 1232 : random() % 1500);
         q.opt_ttl = random() % 4 ? (random() & 1 ? 0x8000 : 0) : static_cast<uint32_t>(random() & 0xff00ffff);
-        if (random() % 8 == 0)
-            q.options = dns_text::option(static_cast<uint16_t>(random() % 16), Bytes(random() % 12, 1));
+        if (random() % 2 == 0)
+            q.options = options();
         Bytes m = dns_text::query(q);
         if (random() % 16 == 0)
             m[random() % m.size()] = static_cast<uint8_t>(random());
@@ -87,9 +192,10 @@ class Fast : public AnswerFixture
     // IPv4 or IPv6, mostly as they should be.
     Bytes frame()
     {
+        const bool is_ipv6 = random() % 3 == 0;
+        is_ipv6 ? pick_source6() : pick_source4();
         Bytes m = message(), f = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
         const unsigned len = static_cast<unsigned>(m.size() + 8);
-        const bool is_ipv6 = random() % 3 == 0;
         is_ipv6 ? put_ipv6(f, len) : put_ipv4(f, len);
         const size_t udp_at = f.size(), addresses_at = udp_at - (is_ipv6 ? 32 : 8);
         dns_text::put16(f, static_cast<unsigned>(random() % 16 ? 1024 + random() % 60000 : random() % 30));
@@ -114,8 +220,7 @@ class Fast : public AnswerFixture
         dns_text::append(f, {8, 0, 0x45, static_cast<uint8_t>(random())});
         dns_text::put16(f, udp_len + 20);
         dns_text::append(f, {1, 2, static_cast<uint8_t>(random() & 1 ? 0x40 : 0), 0, 60, 17, 0, 0});
-        dns_text::append(
-            f, {static_cast<uint8_t>(random() % 16 ? 198 : random()), 51, 100, static_cast<uint8_t>(random())});
+        dns_text::append(f, source);
         dns_text::append(f, {192, 0, 2, 53});
         const uint16_t sum = static_cast<uint16_t>(~checksum_fold(checksum_add(0, &f[14], 20)));
         memcpy(&f[24], &sum, 2);
@@ -127,15 +232,24 @@ class Fast : public AnswerFixture
                              static_cast<uint8_t>(random()), static_cast<uint8_t>(random())});
         dns_text::put16(f, udp_len);
         dns_text::append(f, {17, static_cast<uint8_t>(random())});
-        Bytes source(16, 0);
+        dns_text::append(f, source);
+        dns_text::append(f, Bytes(our_v6, our_v6 + 16));
+    }
+
+    void pick_source4()
+    {
+        source = {static_cast<uint8_t>(random() % 16 ? 198 : random()), 51, 100, static_cast<uint8_t>(random())};
+    }
+
+    void pick_source6()
+    {
+        source.assign(16, 0);
         source[0] = static_cast<uint8_t>(random() % 16 ? 0x20 : random() & 1 ? 0xff : 0);
         source[1] = static_cast<uint8_t>(random() % 16 ? 1 : 0);
         source[7] = static_cast<uint8_t>(random() % 16 ? random() : 0);
         source[15] = static_cast<uint8_t>(random() % 4 ? random() : random() % 2);
         if (random() % 64 == 0)
             source.assign(our_v6, our_v6 + 16);
-        dns_text::append(f, source);
-        dns_text::append(f, Bytes(our_v6, our_v6 + 16));
     }
 
     // A burst of up to 32 frames in one call against each frame on its own the plain way.
@@ -287,6 +401,23 @@ INSTANTIATE_TEST_SUITE_P(Rows, FastRate,
                          testing::Values(RateRow{SETTING_RATE_LIMIT, 0, "all over the limit dropped"},
                                          RateRow{SETTING_RATE_LIMIT, 2, "every second one slips"},
                                          RateRow{SETTING_RATE_LIMIT | SETTING_RATE_LIMIT_DRY_RUN, 1, "only counted"}));
+
+TEST_F(Fast, equals_the_plain_way_where_options_are_not_answered)
+{
+    const struct {
+        uint32_t flags;
+        uint8_t secrets, nsid_len;
+    } rows[] = {{0, 2, 0}, {SETTING_COOKIES, 0, 0}, {SETTING_COOKIES, 1, 5}, {SETTING_CLIENT_SUBNET, 0, 5}};
+    for (const auto &row : rows) {
+        settings.flags = row.flags;
+        settings.cookie_secret_count = row.secrets;
+        settings.nsid_len = row.nsid_len;
+        publish();
+        for (int i = 0; i < 1000 && !HasFatalFailure(); i++)
+            compare_burst(PACKET_BURST_MAX);
+    }
+    EXPECT_GT(answered, 50000u);
+}
 
 TEST_F(Fast, stale_tables_take_the_plain_way)
 {
