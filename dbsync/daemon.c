@@ -14,7 +14,11 @@
 
 #include "dbsync/log.h"
 
-enum { TICK_MS = 100 };
+enum {
+    TICK_MS = 100,
+    DATABASE_WAIT_S = 1, // between two tries to reach the database at the start; each may take five seconds itself
+    DATABASE_TOLD = 30,  // every so many tries it is said again
+};
 
 // sd_notify(3) by hand: one datagram.
 static void notify(const char *text)
@@ -110,11 +114,28 @@ static void start_timers(struct daemon *d)
     start_signal(d, &d->on_hup, SIGHUP);
 }
 
+// A server may come up after us, or be down just now: it is waited for, as it is when it goes away later. (A supervisor
+// that starts us again and again gives up after some times.) A file that cannot be opened is an error at once. TERM ends
+// the process here, where it has begun nothing yet.
+static int open_when_there(struct daemon *d, struct door **door, struct problem *problem)
+{
+    bool is_file = strncmp(d->config->database, "sqlite:", strlen("sqlite:")) == 0;
+    for (unsigned tries = 0;; tries++) {
+        int result = door_open(d->config->database, door, problem);
+        if (result != -ENOTCONN || is_file)
+            return result;
+        if (tries % DATABASE_TOLD == 0)
+            log_warning("%s; it is tried again every second", problem->text);
+        notify("STATUS=waits for the database\nEXTEND_TIMEOUT_USEC=60000000");
+        sleep(DATABASE_WAIT_S);
+    }
+}
+
 // Who we are, from the database; it must be the site of the configuration.
 static int read_identity(struct daemon *d, struct problem *problem)
 {
     struct door *door;
-    int result = door_open(d->config->database, &door, problem);
+    int result = open_when_there(d, &door, problem);
     if (result < 0)
         return result;
     result = door->ops->identity(door, &d->own, problem);
@@ -164,7 +185,7 @@ int daemon_run(const struct config *config, struct problem *problem)
         d->report = control_report_start(d);
         log_notice("site %u (%s) runs with %u peer%s", d->own.site, d->own.name, d->peer_count,
                    d->peer_count == 1 ? "" : "s");
-        notify("READY=1");
+        notify("READY=1\nSTATUS=");
     } else {
         stop(d);
     }

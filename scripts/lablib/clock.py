@@ -20,13 +20,3 @@ def set_clock(lab, name, offset_s):
     """Takes effect within a second."""
     lab.write(f"clock-{name}.new", f"{offset_s:+d}\n")
     os.rename(lab.path(f"clock-{name}.new"), lab.path(f"clock-{name}"))
-
-
-def forget_clocks():
-    """The library leaves a semaphore and a page in /dev/shm when its program is killed: those of programs that are gone."""
-    for path in glob.glob("/dev/shm/*faketime_*_[0-9]*"):
-        if not os.path.exists(f"/proc/{path.rsplit('_', 1)[1]}"):
-            try:
-                os.unlink(path)
-            except OSError:
-                pass  # another user's

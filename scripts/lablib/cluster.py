@@ -85,8 +85,7 @@ class Cluster(Lab):
         super().__init__(keep)
         self.port, self.text, self.zone, self.has_web = port, text or settings(), zone, web
 
-    def __enter__(self):
-        super().__enter__()
+    def come_up(self):
         self.write("zones/example.com.zone", self.zone)
         self.write("heartbeat.key", f"{KEY}\n", mode=0o600)
         self.ams, self.fra = Site(self, "ams", 1, self.port), Site(self, "fra", 2, self.port)
@@ -103,7 +102,6 @@ class Cluster(Lab):
             site.node.wait_ready()
         self.at_ams, self.at_fra = Client(self.client, self.ams.node_address), Client(self.client,
                                                                                      self.fra.node_address)
-        return self
 
     def order(self, *names, kind="A"):
         """Addresses of the named sites in this order."""

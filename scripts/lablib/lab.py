@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from .process import Process
 
 BUILD = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
 CLONE_NEWNET = 0x40000000
+# Shared memory of a program's own, which is gone with it: killed servers leave theirs behind otherwise.
+OWN_SHM = ["sh", "-c", 'mount -t tmpfs -o size=256m shm /dev/shm && exec "$@"', "sh"]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,14 +74,33 @@ def enter_own_namespaces():
 
 def sweep(namespace):
     """Ends what still runs in a namespace (children whose parent was killed), and the namespace."""
-    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
-    for pid in map(int, found.stdout.split()):
-        try:
-            if pid != os.getpid():
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+        pids = [pid for pid in map(int, found.stdout.split()) if pid != os.getpid()]
+        if not pids:
+            break
+        for pid in pids:
+            try:
                 os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
     subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
+
+
+def sweep_away(prefix, directory):
+    """Whatever is there of the laboratory with this prefix and this folder: processes, namespaces, mounts, files."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    for namespace in re.findall(rf"^({re.escape(prefix)}-\S+)", listed, re.MULTILINE):
+        sweep(namespace)
+    with open("/proc/mounts", encoding="utf-8") as file:
+        for path in [line.split()[1] for line in file if line.split()[1].startswith(f"{directory}/")]:
+            subprocess.run(["umount", "--lazy", path], check=False, capture_output=True)
+    deadline = time.monotonic() + 5
+    while os.path.exists(directory) and time.monotonic() < deadline:
+        shutil.rmtree(directory, ignore_errors=True)  # again when a program that just ended wrote its last
+    return not os.path.exists(directory)
 
 
 class Host:
@@ -113,7 +136,7 @@ class Host:
         return done
 
     def start(self, name, command, **options):
-        return self.lab.start(f"{self.name}-{name}", command, prefix=self.prefix(), **options)
+        return self.lab.start(f"{self.name}-{name}", command, prefix=[*self.prefix(), *OWN_SHM], **options)
 
     def set_link(self, is_up):
         """Plugs the cable in or pulls it, on the bridge's side."""
@@ -142,17 +165,17 @@ class Host:
 
 
 class Lab:
-    """Use as a context manager. Everything it made goes at the end, also after an exception or a signal."""
+    """Use as a context manager. Everything it made goes at the end, also after an exception or a signal, and also when
+    it did not even come up."""
     counter = 0
 
     def __init__(self, keep=False):
         Lab.counter += 1
         self.prefix = f"sp{os.getpid()}x{Lab.counter}"
         self.bridge = f"{self.prefix}-lan"
-        self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
+        self.directory = None  # made when it is entered
         self.hosts = {}
         self.namespaces = []
-        self.mounts = []
         self.processes = []
         self.keep = keep
         self.is_closed = False
@@ -162,8 +185,19 @@ class Lab:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: sys.exit(1))
-        self.add_switch(self.bridge)
+        try:
+            self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
+            self.add_switch(self.bridge)
+            self.come_up()
+        except BaseException as problem:
+            if not isinstance(problem, SystemExit):
+                self.show_logs(10)
+            self.close()
+            raise
         return self
+
+    def come_up(self):
+        """What a laboratory of a certain kind has from the beginning."""
 
     def add_switch(self, namespace):
         """A namespace with a bridge, br0, for hosts to be plugged into."""
@@ -211,7 +245,6 @@ class Lab:
         """A disk of this size at a path of the laboratory's folder, in memory."""
         path = self.path(name, "x")[:-2]
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", path], check=True, capture_output=True)
-        self.mounts.append(path)
 
     def start(self, name, command, **options):
         process = Process(name, command, self.path("log", f"{name}.log"), **options)
@@ -219,7 +252,7 @@ class Lab:
         return process
 
     def show_logs(self, lines=40):
-        folder = os.path.join(self.directory, "log")
+        folder = os.path.join(self.directory, "log") if self.directory else ""
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as log:
                 last = log.read().splitlines()[-lines:]
@@ -227,9 +260,13 @@ class Lab:
                 print(f"--- {name}", *last, sep="\n", flush=True)
 
     def close(self):
-        if self.is_closed:
+        """Goes to its end: a second signal does not stop it, and one thing that cannot be ended does not keep the rest."""
+        if self.is_closed or not self.directory:
             return
         self.is_closed = True
+        kept = {}
+        if threading.current_thread() is threading.main_thread():
+            kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
         for process in reversed(self.processes):
             process.signal(signal.SIGCONT)
             process.signal(process.stop_signal)
@@ -237,6 +274,7 @@ class Lab:
             process.stop(5)
         for namespace in reversed(self.namespaces):
             sweep(namespace)
-        for path in self.mounts:
-            subprocess.run(["umount", "--lazy", path], check=False, capture_output=True)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not sweep_away(self.prefix, self.directory):
+            print(f"{self.directory} could not be removed", file=sys.stderr, flush=True)
+        for number, handler in kept.items():
+            signal.signal(number, handler)

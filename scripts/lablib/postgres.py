@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 
+from .lab import OWN_SHM
 from .process import wait_until
 
 # PostgreSQL does not run as root: in a user namespace of its own it is another user, and its files stay ours. With a
 # System V namespace of its own no shared memory survives it.
+# Two servers on one folder would then not see each other: kill() waits until the last process of the old one is gone.
 AS_USER = ["unshare", "--user", "--ipc", "--map-user=1000", "--map-group=1000"]
 SETTINGS = """
 listen_addresses = '{address}'
@@ -38,7 +40,8 @@ def server_folder():
 def begin_template(lab):
     """Starts initdb, of which each server takes a copy, in the background: it takes a second."""
     return lab.start("initdb", [*AS_USER, f"{server_folder()}/initdb", "-D", lab.path("postgres-template", "x")[:-2], "-U",
-                                "shop", "-A", "trust", "--no-sync", "--encoding=UTF8", "--no-locale"])
+                                "shop", "-A", "trust", "--no-sync", "--encoding=UTF8", "--no-locale"],
+                     prefix=["unshare", "--mount", *OWN_SHM])
 
 
 class Postgres:
@@ -75,8 +78,29 @@ class Postgres:
     def stop(self):
         self.process.stop()
 
+    def pids(self):
+        """Of the server's processes, which are no group: all that work in its folder."""
+        found = []
+        for entry in glob.glob("/proc/[0-9]*/cwd"):
+            try:
+                if os.readlink(entry) == f"{self.folder}/data":
+                    found.append(int(entry.split("/")[2]))
+            except OSError:
+                pass  # ended meanwhile
+        return found
+
+    def signal(self, number):
+        """To all of the server's processes."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
     def kill(self):
+        """All of it at once, as a crash of the machine would (but for what the kernel has not written yet)."""
         self.process.kill()
+        wait_until(lambda: self.signal(signal.SIGKILL) or not self.pids(), 10, f"PostgreSQL {self.name} is gone", pause=0.01)
 
     def _psql(self, database, text):
         return subprocess.run(["psql", "-h", self.folder, "-U", "shop", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1",

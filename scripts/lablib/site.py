@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole site with real parts, each on a host of its own: balancer, two web servers, database, Signpost node."""
+"""A whole site with real parts, each on a host of its own: balancer, two web servers, database, and the Signpost node, where
+the daemon is as well that keeps its database in step with the other site's."""
 import os
 import re
 import signal
@@ -76,8 +77,9 @@ class Site:
         for web in self.webs:
             web.resume()
             web.start()
-        for part in (self.balancer, self.database):
-            part.process.signal_group(signal.SIGCONT)
+        self.database.signal(signal.SIGCONT)
+        for part in (self.balancer, self.database, self.dbsync):
+            part.process.signal(signal.SIGCONT)
             if not part.process.is_running():
                 part.start()
         for process, start in ((self.node.dataplane, self.node.start_dataplane),
@@ -92,4 +94,4 @@ class Site:
         found += [(f"{web.name} php-fpm", web.php) for web in self.webs]
         found += [(f"{self.name}-lb haproxy", self.balancer.process), (f"{self.name}-db postgres", self.database.process),
                   (f"{self.name}-ns dataplane", self.node.dataplane), (f"{self.name}-ns control", self.node.control)]
-        return found + ([(f"{self.name}-db dbsync", self.dbsync.process)] if self.dbsync else [])
+        return found + [(f"{self.name}-ns dbsync", self.dbsync.process)]

@@ -10,7 +10,6 @@ Addresses are those of the documentation's examples, which are the nodes' config
 """
 import time
 
-from .clock import forget_clocks
 from .dns import Client
 from .lab import Lab
 from .network import Core, Network
@@ -19,6 +18,7 @@ from .process import wait_until
 from .resolvers import Resolver, start_root
 from .servers import page_comes
 from .site import Site, example
+from .site_sync import issue_certificates, start_both, wait_linked
 
 ADDRESSES = {
     "documentation": {"ams": ("192.0.2", "2001:db8:1::"), "fra": ("198.51.100", "2001:db8:2::"),
@@ -47,7 +47,8 @@ running = None  # the world of `scripts/lab`, in whose process tests then run
 
 
 class World(Lab):
-    """Context manager; after entering it both sites serve. `configuration` is the name of one of the documentation's."""
+    """Context manager; after entering it both sites serve, and their databases are kept in step. `configuration` is the
+    name of one of the documentation's."""
 
     def __init__(self, configuration="active-passive", keep=False, say=lambda text: None, is_rough=False):
         super().__init__(keep)
@@ -58,23 +59,12 @@ class World(Lab):
         self.addresses = ADDRESSES["internal" if configuration == "internal" else "documentation"]
         self.text = example(configuration)
         self.started_at = time.monotonic()
-        self.closers = []  # called at the end, before anything is stopped
 
     def add_switch(self, namespace):
         if namespace != self.bridge:  # every network brings its own
             super().add_switch(namespace)
 
-    def __enter__(self):
-        super().__enter__()
-        try:
-            self._start()
-        except BaseException:
-            self.show_logs(10)
-            self.close()
-            raise
-        return self
-
-    def _start(self):
+    def come_up(self):
         self.say("networks, routers and lines")
         template = begin_template(self)
         core = Core(self)
@@ -87,8 +77,10 @@ class World(Lab):
         for site in self.sites:
             site.start_servers()
         self._start_resolvers()
+        issue_certificates(self, [site.name for site in self.sites])
         for site in self.sites:
             site.wait_database()
+        start_both(self.sites)
         for site in self.sites:
             page_comes(site.balancer_host, f"http://{site.address}/db")
         self.say("Signpost")
@@ -98,6 +90,7 @@ class World(Lab):
             site.node.wait_ready()
         self.at_ams, self.at_fra = (Client(self.client, site.node_address) for site in self.sites)
         self.settle()
+        wait_linked(self.sites)
 
     def _add_clients(self):
         net = self.networks["net"]
@@ -170,11 +163,3 @@ class World(Lab):
         found = [(f"{name}", resolver.process) for name, resolver in (("unbound", self.unbound), ("bind", self.bind),
                                                                       ("root nsd", self.root))]
         return [part for site in self.sites for part in site.parts()] + found
-
-    def close(self):
-        for closer in self.closers:
-            closer()
-        self.closers = []
-        super().close()
-        if self.is_rough:
-            forget_clocks()

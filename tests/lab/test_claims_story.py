@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """All of it together: a day in the life of two sites, with a visitor who never notices (docs/examples/active-active.conf)."""
+import json
 import signal
 import socket
 
 from lablib.dns import Client
+from lablib.process import wait_until
 from lablib.site import example
 from steps import Visitor, becomes, crowd, slow_down, stays, why
 
@@ -82,22 +84,37 @@ class Day:
         self.mend()
 
     def writes_on_both_sides_reach_the_other(self):
-        if not self.ams.dbsync:
-            print("    (shown by test_claims_database.py, whose world has the daemons)")
-            return
-        self.ams.database.sql("update item set stock = 99 where id = 'lamp'")
-        self.fra.database.sql("update item set title = 'A good chair' where id = 'chair'")
+        """Through the sites' pages, and past them; both at once, and to one and the same row."""
         for site in self.world.sites:
-            site.wait_row("select stock from item where id = 'lamp'", "99")
-            site.wait_row("select title from item where id = 'chair'", "A good chair")
+            self.page(site, f"/cart?session=day&add={'lamp' if site is self.ams else 'chair'}")
+        self.ams.database.sql("update item set stock = 99 where id = 'lamp'")
+        self.fra.database.sql("update item set title = 'A good lamp' where id = 'lamp'")
+        for site in self.world.sites:
+            site.wait_row("select title || stock from item where id = 'lamp'", "A good lamp99")
+            wait_until(lambda at=site: self.page(at, "/cart?session=day")["cart"] == {"lamp": 1, "chair": 1}, 15,
+                       f"both sites' items are in the cart at {site.name}", pause=0.1)
+        wait_until(lambda: not self.world.databases_differ(), 15, "both databases are equal", pause=0.1)
+
+    def page(self, site, path):
+        return json.loads(self.world.client.run("curl", "-sf", f"http://{site.address}{path}").stdout)
 
     def the_client_goes_on_with_the_second_address(self):
+        """Each request puts one lamp into its cart: at the second site it finds what it left at the first."""
         with Visitor(self.world, "/cart?session=berta&add=lamp", seconds=30) as visitor:
+            wait_until(lambda: self.lamps(self.fra) > 0, 10, "its cart is known at the second site", pause=0.1)
+            assert all(site == "ams" for site, *_ in visitor.answers())
             self.ams.balancer.kill()
             visitor.wait_site("fra")
-            assert visitor.queries() == visitor.asked_before
+            assert visitor.queries() == visitor.asked_before, "it asked DNS again"
             assert all(status == 200 for _, status, _ in visitor.answers())
+        lamps, answers = self.lamps(self.fra), visitor.answers()
+        by_fra = sum(site == "fra" for site, *_ in answers)
+        print(f"    {len(answers)} requests, {by_fra} of them at the second site, {lamps} lamps in the cart", flush=True)
+        assert lamps > by_fra, "at the second site it began anew"
         self.mend()
+
+    def lamps(self, site):
+        return self.page(site, "/cart?session=berta")["cart"].get("lamp", 0)
 
     def mend(self):
         self.world.repair()
@@ -109,7 +126,8 @@ class Day:
         self.south.close()
 
 
-CHAPTERS = [name for name in vars(Day) if not name.startswith("_") and name not in ("expect", "mend", "close", "say_to_balancer")]
+HELPERS = ("expect", "mend", "close", "say_to_balancer", "page", "lamps")
+CHAPTERS = [name for name in vars(Day) if not name.startswith("_") and name not in HELPERS]
 
 
 def test_claim_54_55_56_all_of_it_together(world):

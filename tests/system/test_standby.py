@@ -37,15 +37,6 @@ services = ( { name = "www.example.com"; sites = "ams"; } );
 class Shared(Lab):
     """One node on AF_XDP with a standby, and a client beside it."""
 
-    def __enter__(self):
-        super().__enter__()
-        try:
-            return self.come_up()
-        except BaseException:
-            self.show_logs()
-            self.close()
-            raise
-
     def come_up(self):
         self.write("zones/example.com.zone", ZONE)
         self.server = self.add_host("node", [f"{NODE}/24", f"{NODE6}/64", f"{OTHER}/24"])
@@ -56,7 +47,6 @@ class Shared(Lab):
         self.node.start()
         self.node.wait_ready()
         wait_until(lambda: self.node.ask("status")["standby"]["order"]["published"] > 0, 5, "the standby has its tables")
-        return self
 
     def filter(self):
         """What the XDP program did so far, once the counters have settled."""

@@ -4,7 +4,7 @@
 // next request of a customer.
 //   /       a page for people, with the database server's name
 //   /db     the page by which a site is judged: asks the database for its name
-//   /cart?session=S[&add=ITEM]   a customer's cart
+//   /cart?session=S[&add=ITEM][&remove=ITEM]   a customer's cart
 header('Cache-Control: no-store');
 header('X-Web-Server: ' . $_SERVER['WEB_NAME']);
 $database = @pg_connect("host={$_SERVER['DATABASE']} port=5432 dbname=shop user=shop connect_timeout=2");
@@ -29,6 +29,9 @@ if ($_SERVER['DOCUMENT_URI'] === '/cart') {
     if (isset($_GET['add'])) {
         rows($database, 'insert into cart values ($1, $2, 1) on conflict (session, item)
                          do update set pieces = cart.pieces + 1', [$session, $_GET['add']]);
+    }
+    if (isset($_GET['remove'])) {
+        rows($database, 'delete from cart where session = $1 and item = $2', [$session, $_GET['remove']]);
     }
     $cart = rows($database, 'select item, pieces from cart where session = $1 order by item', [$session]);
     exit(json_encode(['web' => $_SERVER['WEB_NAME'], 'database' => $name,
