@@ -115,8 +115,8 @@ static void start_timers(struct daemon *d)
 }
 
 // A server may come up after us, or be down just now: it is waited for, as it is when it goes away later. (A supervisor
-// that starts us again and again gives up after some times.) A file that cannot be opened is an error at once. TERM ends
-// the process here, where it has begun nothing yet.
+// that starts us again and again gives up after some times.) A file that cannot be opened is an error at once. TERM
+// ends the process here, where it has begun nothing yet.
 static int open_when_there(struct daemon *d, struct door **door, struct problem *problem)
 {
     bool is_file = strncmp(d->config->database, "sqlite:", strlen("sqlite:")) == 0;
@@ -126,7 +126,7 @@ static int open_when_there(struct daemon *d, struct door **door, struct problem 
             return result;
         if (tries % DATABASE_TOLD == 0)
             log_warning("%s; it is tried again every second", problem->text);
-        notify("STATUS=waits for the database\nEXTEND_TIMEOUT_USEC=60000000");
+        notify("EXTEND_TIMEOUT_USEC=60000000");
         sleep(DATABASE_WAIT_S);
     }
 }
@@ -185,7 +185,7 @@ int daemon_run(const struct config *config, struct problem *problem)
         d->report = control_report_start(d);
         log_notice("site %u (%s) runs with %u peer%s", d->own.site, d->own.name, d->peer_count,
                    d->peer_count == 1 ? "" : "s");
-        notify("READY=1\nSTATUS=");
+        notify("READY=1");
     } else {
         stop(d);
     }

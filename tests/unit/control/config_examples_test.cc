@@ -70,7 +70,8 @@ TEST_F(ConfigExamples, load_with_their_zones_and_without_a_message)
     ASSERT_NE(folder, nullptr);
     while (const dirent *entry = readdir(folder)) {
         const std::string name = entry->d_name;
-        if (name.size() < 6 || name.substr(name.size() - 5) != ".conf" || name.compare(0, 6, "dbsync") == 0) // another program's
+        if (name.size() < 6 || name.substr(name.size() - 5) != ".conf" ||
+            name.compare(0, 6, "dbsync") == 0) // another program's
             continue;
         found.insert(name);
         config_errors errors{};
