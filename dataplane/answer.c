@@ -193,15 +193,23 @@ static enum rate_limit_class rate_class(const struct response *r)
     return r->count[SECTION_ANSWER] ? RATE_LIMIT_ANSWER : RATE_LIMIT_EMPTY;
 }
 
+static enum rate_limit_verdict count_response(const struct response *r, const struct zone_settings *settings,
+                                              uint64_t name)
+{
+    const struct answer_client *client = r->client;
+    const enum rate_limit_class class = rate_class(r);
+    struct rate_limit *limit = r->context->rate_limit;
+    const uint64_t key = rate_limit_key(limit, client->address, client->is_ipv6, class, name);
+    return rate_limit_check(limit, settings, client->address, client->is_ipv6, class, key, r->context->now_ns);
+}
+
 // False: drop the response. May turn it into a truncated one.
 static bool pass_rate_limit(struct response *r, const struct zone_settings *settings, uint64_t name_hash_value)
 {
     struct counters_block *counters = r->context->counters;
     const uint8_t decided = r->context->rate_decided;
-    const enum rate_limit_verdict verdict = decided
-                                                ? (enum rate_limit_verdict)(decided - 1)
-                                                : rate_limit_check(r->context->rate_limit, settings, r->client,
-                                                                   rate_class(r), name_hash_value, r->context->now_ns);
+    const enum rate_limit_verdict verdict =
+        decided ? (enum rate_limit_verdict)(decided - 1) : count_response(r, settings, name_hash_value);
     if (verdict == RATE_LIMIT_PASS)
         return true;
     if (settings->flags & SETTING_RATE_LIMIT_DRY_RUN) {

@@ -11,19 +11,32 @@
 // Fits nowhere, as in the second stage.
 static const struct rrset no_set = {.wire_len = FAST_NO_SET};
 
+// A good cookie shows that the address is the client's own.
+static inline bool is_counted(const struct fast_burst *b, unsigned number)
+{
+    const struct fast_query *q = &b->query[number];
+    if (!fast_fits(q, (const struct rrset *)q->at))
+        return false;
+    const struct fast_options *o = &b->options[number];
+    return !(q->marks & FAST_OPTIONS && o->cookie_data && o->cookie == COOKIE_GOOD);
+}
+
 void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned count)
 {
+    memset(b->decided, 0, sizeof b->decided);
     for (unsigned i = 0; i < count; i++) {
         struct fast_query *q = &b->query[i];
-        b->decided[i] = 0;
-        if (!fast_fits(q, (const struct rrset *)q->at))
+        if (is_counted(b, i)) // the hash is of no more use as such
+            q->hash = rate_limit_key(b->rate_limit, fast_client(q, slot[i].frame), q->marks & FAST_IPV6,
+                                     RATE_LIMIT_ANSWER, q->hash >> 32);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct fast_query *q = &b->query[i];
+        if (!is_counted(b, i))
             continue;
-        if (q->marks & FAST_OPTIONS && b->options[i].cookie_data && b->options[i].cookie == COOKIE_GOOD)
-            continue; // its address is its own
-        struct answer_client client = {.is_ipv6 = q->marks & FAST_IPV6};
-        memcpy(client.address, fast_client(q, slot[i].frame), client.is_ipv6 ? 16 : 4);
         const enum rate_limit_verdict verdict =
-            rate_limit_check(b->rate_limit, b->settings, &client, RATE_LIMIT_ANSWER, q->hash >> 32, b->now_ns);
+            rate_limit_check(b->rate_limit, b->settings, fast_client(q, slot[i].frame), q->marks & FAST_IPV6,
+                             RATE_LIMIT_ANSWER, q->hash, b->now_ns);
         if (verdict == RATE_LIMIT_PASS)
             continue;
         b->decided[i] = (uint8_t)(1 + verdict);

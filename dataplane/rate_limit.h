@@ -7,10 +7,10 @@
 // is the weaker one. Nothing is allocated after rate_limit_new.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/answer.h"
 #include "table/zone_image.h"
 
 #ifdef __cplusplus
@@ -25,12 +25,17 @@ enum rate_limit_verdict { RATE_LIMIT_PASS, RATE_LIMIT_SLIP, RATE_LIMIT_DROP };
 struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed, unsigned workers);
 void rate_limit_free(struct rate_limit *limit);
 
-// Counts one response and says what to do with it. `settings` gives rate_per_s, rate_burst, rate_slip (every n-th
-// response over the limit slips, 0: none). The rates are those of the node: receive-side scaling spreads a network's
-// packets over the workers, and each acts on its share.
+// The key under which a response counts at the narrowest prefix: by client (4 or 16 octets), class and name; wider ones
+// count all names together, or random names would evade them. Asks for the memory that rate_limit_check reads first.
+uint64_t rate_limit_key(const struct rate_limit *limit, const uint8_t *client, bool is_ipv6,
+                        enum rate_limit_class response_class, uint64_t name);
+
+// Counts one response and says what to do with it; `key` is that of rate_limit_key. `settings` gives rate_per_s,
+// rate_burst, rate_slip (every n-th response over the limit slips, 0: none). The rates are those of the node:
+// receive-side scaling spreads a network's packets over the workers, and each acts on its share.
 enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings,
-                                         const struct answer_client *client, enum rate_limit_class response_class,
-                                         uint64_t name, uint64_t now_ns);
+                                         const uint8_t *client, bool is_ipv6, enum rate_limit_class response_class,
+                                         uint64_t key, uint64_t now_ns);
 
 #ifdef __cplusplus
 }

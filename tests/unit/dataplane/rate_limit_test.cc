@@ -4,6 +4,7 @@
 #include <cstring>
 
 extern "C" {
+#include "dataplane/answer.h"
 #include "dataplane/rate_limit.h"
 }
 
@@ -28,13 +29,19 @@ class RateLimit : public ::testing::Test
         rate_limit_free(limit);
     }
 
+    rate_limit_verdict ask(rate_limit *by, const answer_client &client, rate_limit_class c, uint64_t name) const
+    {
+        const uint64_t key = rate_limit_key(by, client.address, client.is_ipv6, c, name);
+        return rate_limit_check(by, &settings, client.address, client.is_ipv6, c, key, now_ns);
+    }
+
     rate_limit_verdict check(uint32_t address, uint64_t name = 1, rate_limit_class c = RATE_LIMIT_ANSWER)
     {
         answer_client client{};
         const uint8_t bytes[4] = {static_cast<uint8_t>(address >> 24), static_cast<uint8_t>(address >> 16),
                                   static_cast<uint8_t>(address >> 8), static_cast<uint8_t>(address)};
         memcpy(client.address, bytes, 4);
-        return rate_limit_check(limit, &settings, &client, c, name, now_ns);
+        return ask(limit, client, c, name);
     }
 
     // How many of `count` queries at `per_s` pass.
@@ -114,7 +121,7 @@ TEST_F(RateLimit, each_prefix_length_has_its_multiple_of_the_rate)
                 if (state >> 63)
                     client.address[bit / 8] = static_cast<uint8_t>(client.address[bit / 8] ^ 0x80 >> bit % 8);
             }
-            passed += rate_limit_check(fresh, &settings, &client, RATE_LIMIT_ANSWER, 1, now_ns) == RATE_LIMIT_PASS;
+            passed += ask(fresh, client, RATE_LIMIT_ANSWER, 1) == RATE_LIMIT_PASS;
         }
         EXPECT_NEAR(passed, 125u * row.multiple, 0.03 * 125 * row.multiple + 1) << row.why;
         rate_limit_free(fresh);
