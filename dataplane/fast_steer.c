@@ -21,10 +21,8 @@ static void steer_query(struct fast_burst *b, const uint8_t *frame, unsigned num
     struct steer_place place = {fast_client(q, frame), q->marks & FAST_IPV6};
     if (by_subnet)
         place = (struct steer_place){o->subnet, o->subnet_data[1] == 2};
-    uint8_t scope_len;
-    const struct order_answer *answer = steer_find(b->zone_image, b->order_image, q->service, place, &scope_len);
-    if (by_subnet)
-        o->scope_len = scope_len;
+    const struct order_answer *answer =
+        steer_find(b->zone_image, b->order_image, q->service, place, by_subnet ? &o->scope_len : NULL);
     const uint32_t at = q->type == DNS_A ? answer->a_at : answer->aaaa_at;
     const bool is_owned = order_service_owns(&b->service[q->service], q->type);
     if (answer->mode != ORDER_ANSWER || answer->ede || !at || !is_owned)

@@ -2,40 +2,23 @@
 // The part of an answer that health dictates: a service's ordered addresses for this client.
 #include "dataplane/response.h"
 #include "dataplane/steer.h"
+#include "table/order_choice.h"
 
 enum { EDE_STALE_ANSWER = 3 }; // RFC 8914 section 4.4
-
-static struct region_match find_region(const void *image, struct steer_place place)
-{
-    const struct zone_index *index = zone_image_index(image);
-    if (!index->region_at)
-        return (struct region_match){REGION_UNKNOWN, 0};
-    const void *map = image_at(image, index->region_at);
-    return place.is_ipv6 ? region_map_find_ipv6(map, place.address) : region_map_find_ipv4(map, place.address);
-}
 
 const struct order_answer *steer_find(const void *zone_image, const void *order_image, unsigned number,
                                       struct steer_place place, uint8_t *scope_len)
 {
-    const struct order_service *service =
-        (const struct order_service *)image_at(order_image, order_image_index(order_image)->service_at) + number;
-    struct region_match match = {REGION_UNKNOWN, 0};
-    unsigned bucket = 0, scope = 0;
-    if (service->flags & ORDER_BY_REGION) {
-        match = find_region(zone_image, place);
-        scope = match.scope_len;
-    }
-    if (service->flags & ORDER_BY_BUCKET) {
-        const unsigned bits = place.is_ipv6 ? 56 : 24;
-        bucket = order_bucket(place.address, place.is_ipv6);
-        scope = scope > bits ? scope : bits;
-    }
-    *scope_len = (uint8_t)scope;
-    return order_image_find(order_image, number, match.region, bucket);
+    const struct order_choice choice =
+        order_choose(zone_image, order_image, number, place.address, place.is_ipv6, scope_len != NULL);
+    if (scope_len)
+        *scope_len = choice.scope_len;
+    return choice.answer;
 }
 
 // Finds the answer for the client and notes the scope for which it holds. A source length of zero asks not to be told
-// apart (RFC 7871 section 7.1.2).
+// apart (RFC 7871 section 7.1.2). Negative answers and errors have no scope (section 7.4), and hold for everybody:
+// stages turn an order, they never take the last site out of it.
 static const struct order_answer *find_answer(struct response *r, unsigned number)
 {
     const struct edns *e = &r->query->edns;
@@ -45,8 +28,10 @@ static const struct order_answer *find_answer(struct response *r, unsigned numbe
         place = (struct steer_place){e->subnet, e->is_subnet_ipv6};
     uint8_t scope_len;
     const struct order_answer *answer =
-        steer_find(r->context->zone_image, r->context->order_image, number, place, &scope_len);
-    r->edns.subnet_scope_len = is_from_subnet ? scope_len : 0;
+        steer_find(r->context->zone_image, r->context->order_image, number, place, is_from_subnet ? &scope_len : NULL);
+    if (is_from_subnet && answer->mode == ORDER_ANSWER &&
+        order_answer_rrset(r->context->order_image, answer, r->query->qtype))
+        r->edns.subnet_scope_len = scope_len;
     return answer;
 }
 
@@ -67,8 +52,7 @@ static void note_extended_error(struct response *r, const struct order_answer *a
 bool steer(struct response *r, const struct zone_node *node, unsigned owner_at, unsigned apex_at)
 {
     const void *image = r->context->order_image;
-    const struct order_service *service =
-        (const struct order_service *)image_at(image, order_image_index(image)->service_at) + node->service;
+    const struct order_service *service = order_image_service(image, node->service);
     if (!order_service_owns(service, r->query->qtype))
         return false;
     const struct order_answer *answer = find_answer(r, node->service);

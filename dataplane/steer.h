@@ -18,8 +18,8 @@ struct steer_place {
     bool is_ipv6;
 };
 
-// The answer of service `number` for the place. *scope_len: bits of the widest prefix around the address for which it
-// holds (RFC 7871 section 7.2.1), 0 when it is the same for everybody.
+// The answer of service `number` for the place. *scope_len: bits of the widest prefix around the address that gets it
+// (RFC 7871 section 7.2.1), 0 when it is the same for everybody; scope_len may be null, and finding it is not free.
 const struct order_answer *steer_find(const void *zone_image, const void *order_image, unsigned number,
                                       struct steer_place place, uint8_t *scope_len);
 

@@ -19,5 +19,12 @@ int image_pair_check(const void *zone_image, const void *order_image, char why[I
                  zone_image_index(zone_image)->service_count, order_image_index(order_image)->service_count);
         return -EINVAL;
     }
+    const struct zone_index *index = zone_image_index(zone_image);
+    const unsigned region = index->scope_at ? region_scope_largest_region(image_at(zone_image, index->scope_at)) : 0;
+    if (region >= order_image_index(order_image)->region_count) {
+        snprintf(why, IMAGE_TEXT_CAP, "the zone image maps to region %u, the order image has %u", region,
+                 order_image_index(order_image)->region_count);
+        return -EINVAL;
+    }
     return 0;
 }

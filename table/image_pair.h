@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-// 0 when the pairing ids are equal and every service that the zone image names exists in the order image; else -EINVAL
-// and a sentence.
+// 0 when the pairing ids are equal and every service and region that the zone image names exists in the order image;
+// else -EINVAL and a sentence.
 int image_pair_check(const void *zone_image, const void *order_image, char why[IMAGE_TEXT_CAP]);
 
 #ifdef __cplusplus

@@ -131,8 +131,91 @@ static uint32_t put_answer(struct cursor *c, const struct order_answer_input *in
     return at;
 }
 
-// Writes the answers of one service and its class table.
-static int put_service(struct cursor *answers, struct cursor *tables, struct order_service *out,
+// ---- groups ----
+
+struct grouping {
+    unsigned count;
+    uint16_t group_of[REGION_MAX + 1]; // by region
+    uint16_t first[REGION_MAX + 1];    // by group: the first of its regions
+};
+
+static const uint32_t *row(const struct order_service_input *s, unsigned region)
+{
+    return s->class_answer + (size_t)region * s->bucket_count;
+}
+
+static bool is_row_uniform(const struct order_service_input *s, unsigned region)
+{
+    const uint32_t *answer = row(s, region);
+    for (unsigned i = 1; i < s->bucket_count; i++)
+        if (answer[i] != answer[0])
+            return false;
+    return true;
+}
+
+// Groups the regions whose answers are equal in every bucket.
+static void group_regions(struct grouping *g, const struct order_service_input *s, unsigned region_count)
+{
+    const size_t bytes = s->bucket_count * sizeof *s->class_answer;
+    unsigned last = 0; // neighbours are mostly of one group
+    g->count = 0;
+    for (unsigned region = 0; region < rows_of(s, region_count); region++) {
+        unsigned i = last;
+        if (g->count == 0 || memcmp(row(s, g->first[i]), row(s, region), bytes) != 0)
+            for (i = 0; i < g->count && memcmp(row(s, g->first[i]), row(s, region), bytes) != 0;)
+                i++;
+        if (i == g->count)
+            g->first[g->count++] = (uint16_t)region;
+        g->group_of[region] = (uint16_t)i;
+        last = i;
+    }
+}
+
+static uint64_t tables_bytes(const struct grouping *g, const struct order_service_input *s, unsigned region_count)
+{
+    uint64_t bytes = g->count * sizeof(struct order_group);
+    if (s->flags & ORDER_BY_REGION)
+        bytes += round8(region_count * sizeof(uint16_t));
+    for (unsigned i = 0; i < g->count; i++)
+        if (!is_row_uniform(s, g->first[i]))
+            bytes += round8(s->bucket_count * sizeof(uint32_t));
+    return bytes;
+}
+
+// Writes the groups of a service, which region is of which, and the buckets.
+static void put_tables(struct cursor *c, struct order_service *out, const struct grouping *g,
+                       const struct order_service_input *s, unsigned region_count, const uint32_t *answer_at)
+{
+    struct order_group *group = (struct order_group *)(void *)(c->image + c->at);
+    out->group_at = (uint32_t)(c->at / 8);
+    out->group_count = (uint16_t)g->count;
+    c->at += g->count * sizeof *group;
+    if (s->flags & ORDER_BY_REGION) {
+        out->region_at = (uint32_t)(c->at / 8);
+        memcpy(c->image + c->at, g->group_of, region_count * sizeof(uint16_t));
+        c->at += round8(region_count * sizeof(uint16_t));
+    }
+    for (unsigned bit = 0; bit < 64; bit++) {
+        const int owner = order_bit_owner(g->group_of, rows_of(s, region_count), bit);
+        if (owner >= 0)
+            group[owner].regions |= region_bit(bit);
+    }
+    for (unsigned i = 0; i < g->count; i++) {
+        const uint32_t *answer = row(s, g->first[i]);
+        if (is_row_uniform(s, g->first[i])) {
+            group[i].answer_at = answer_at[answer[0]];
+            continue;
+        }
+        uint32_t *bucket = (uint32_t *)(void *)(c->image + c->at);
+        group[i].bucket_at = (uint32_t)(c->at / 8);
+        for (unsigned k = 0; k < s->bucket_count; k++)
+            bucket[k] = answer_at[answer[k]];
+        c->at += round8(s->bucket_count * sizeof *bucket);
+    }
+}
+
+// Writes the answers of one service and its groups.
+static int put_service(struct cursor *answers, struct cursor *tables, struct order_service *out, struct grouping *g,
                        const struct order_service_input *s, unsigned region_count)
 {
     uint32_t *answer_at = calloc(s->answer_count, sizeof *answer_at);
@@ -140,21 +223,28 @@ static int put_service(struct cursor *answers, struct cursor *tables, struct ord
         return -ENOMEM;
     for (unsigned i = 0; i < s->answer_count; i++)
         answer_at[i] = put_answer(answers, &s->answer[i]);
-    const unsigned classes = rows_of(s, region_count) * s->bucket_count;
-    uint32_t *table = (uint32_t *)(void *)(tables->image + tables->at);
-    for (unsigned i = 0; i < classes; i++)
-        table[i] = answer_at[s->class_answer[i]];
-    const struct order_answer *first = (const struct order_answer *)image_at(answers->image, table[0]);
-    *out = (struct order_service){.table_at = (uint32_t)(tables->at / 8),
-                                  .row_count = rows_of(s, region_count),
-                                  .bucket_mask = s->bucket_count - 1,
+    const struct order_answer *first =
+        (const struct order_answer *)image_at(answers->image, answer_at[s->class_answer[0]]);
+    *out = (struct order_service){.bucket_mask = (uint16_t)(s->bucket_count - 1),
                                   .flags = s->flags,
                                   .plain_at = {order_plain_at(s->flags, s->owned_types, first, false),
                                                order_plain_at(s->flags, s->owned_types, first, true)},
                                   .owned_types = s->owned_types};
-    tables->at += round8(classes * sizeof *table);
+    group_regions(g, s, region_count);
+    put_tables(tables, out, g, s, region_count, answer_at);
     free(answer_at);
     return 0;
+}
+
+static int put_services(uint8_t *bytes, uint64_t service_at, uint64_t table_at, uint64_t answer_at, struct grouping *g,
+                        const struct order_service_input *service, unsigned service_count, unsigned region_count)
+{
+    struct cursor tables = {bytes, table_at}, answers = {bytes, answer_at};
+    struct order_service *out = (struct order_service *)(void *)(bytes + service_at);
+    int rc = 0;
+    for (unsigned i = 0; i < service_count && rc == 0; i++)
+        rc = put_service(&answers, &tables, &out[i], g, &service[i], region_count);
+    return rc;
 }
 
 int order_image_build(const struct order_service_input *service, unsigned service_count, unsigned region_count,
@@ -162,12 +252,14 @@ int order_image_build(const struct order_service_input *service, unsigned servic
 {
     if (service_count > ORDER_SERVICE_MAX || region_count < 1 || region_count > REGION_MAX + 1)
         return -EINVAL;
+    struct grouping g; // 16 KB
     const uint64_t service_at = sizeof(struct image_header) + sizeof(struct order_index);
     uint64_t table_at = service_at + service_count * sizeof(struct order_service), answer_at = table_at, total;
     for (unsigned i = 0; i < service_count; i++) {
         if (!is_service_good(&service[i], region_count))
             return -EINVAL;
-        answer_at += round8((uint64_t)rows_of(&service[i], region_count) * service[i].bucket_count * sizeof(uint32_t));
+        group_regions(&g, &service[i], region_count);
+        answer_at += tables_bytes(&g, &service[i], region_count);
     }
     total = answer_at;
     for (unsigned i = 0; i < service_count; i++)
@@ -179,14 +271,10 @@ int order_image_build(const struct order_service_input *service, unsigned servic
     uint8_t *bytes = calloc(1, total);
     if (!bytes)
         return -ENOMEM;
-    struct cursor tables = {bytes, table_at}, answers = {bytes, answer_at};
-    struct order_service *out = (struct order_service *)(void *)(bytes + service_at);
-    for (unsigned i = 0; i < service_count; i++) {
-        int rc = put_service(&answers, &tables, &out[i], &service[i], region_count);
-        if (rc < 0) {
-            free(bytes);
-            return rc;
-        }
+    const int rc = put_services(bytes, service_at, table_at, answer_at, &g, service, service_count, region_count);
+    if (rc < 0) {
+        free(bytes);
+        return rc;
     }
     struct order_index index = {.service_at = (uint32_t)(service_at / 8),
                                 .service_count = service_count,

@@ -77,25 +77,70 @@ static int check_answer(const struct check *c, uint32_t at)
     return rc;
 }
 
+int order_bit_owner(const uint16_t *group_of, unsigned region_count, unsigned bit)
+{
+    if (bit >= region_count)
+        return -1;
+    for (unsigned region = bit; region < region_count; region += 64)
+        if (group_of[region] != group_of[bit])
+            return -1;
+    return group_of[bit];
+}
+
+static int check_buckets(const struct check *c, const struct order_service *s, const struct order_group *group)
+{
+    const uint32_t bucket_count = s->bucket_mask + 1u;
+    if (group->answer_at)
+        return group->bucket_at ? refuse(c, "a group has an answer and buckets") : check_answer(c, group->answer_at);
+    if (!is_inside(c, group->bucket_at, bucket_count * sizeof(uint32_t)))
+        return refuse(c, "the buckets of a group lie outside the image");
+    const uint32_t *answer_at = (const uint32_t *)image_at(c->image, group->bucket_at);
+    uint32_t last = 0; // equal neighbours are checked once: most buckets share an answer
+    int rc = 0;
+    for (uint32_t i = 0; i < bucket_count && rc == 0; i++) {
+        rc = answer_at[i] && answer_at[i] == last ? 0 : check_answer(c, answer_at[i]);
+        last = answer_at[i];
+    }
+    return rc;
+}
+
+static int check_groups(const struct check *c, const struct order_service *s)
+{
+    static const uint16_t all_in_one[1];
+    const bool by_region = s->flags & ORDER_BY_REGION;
+    const uint32_t region_count = by_region ? c->index->region_count : 1;
+    if (by_region && !is_inside(c, s->region_at, region_count * sizeof(uint16_t)))
+        return refuse(c, "the regions of a service lie outside the image");
+    const uint16_t *group_of = by_region ? (const uint16_t *)image_at(c->image, s->region_at) : all_in_one;
+    for (uint32_t i = 0; i < region_count; i++)
+        if (group_of[i] >= s->group_count)
+            return refuse(c, "a region has no group");
+    const struct order_group *group = (const struct order_group *)image_at(c->image, s->group_at);
+    int owner[64], rc = 0;
+    for (unsigned bit = 0; bit < 64; bit++)
+        owner[bit] = order_bit_owner(group_of, region_count, bit);
+    for (uint32_t i = 0; i < s->group_count && rc == 0; i++) {
+        rc = check_buckets(c, s, &group[i]);
+        for (uint64_t left = group[i].regions; left && rc == 0; left &= left - 1)
+            if (owner[__builtin_ctzll(left)] != (int)i)
+                rc = refuse(c, "a group's set has a region of another group");
+    }
+    return rc;
+}
+
 static int check_service(const struct check *c, const struct order_service *s)
 {
-    const uint64_t buckets = (uint64_t)s->bucket_mask + 1;
-    const uint32_t rows = s->flags & ORDER_BY_REGION ? c->index->region_count : 1;
-    if (buckets > ORDER_BUCKET_MAX || (buckets & (buckets - 1)) || s->row_count != rows ||
+    const uint32_t buckets = s->bucket_mask + 1u, group_max = s->flags & ORDER_BY_REGION ? c->index->region_count : 1;
+    if (buckets > ORDER_BUCKET_MAX || (buckets & (buckets - 1)) || s->group_count < 1 || s->group_count > group_max ||
         (buckets > 1 && !(s->flags & ORDER_BY_BUCKET)))
         return refuse(c, "a service's classes are damaged");
-    if (!is_inside(c, s->table_at, rows * buckets * sizeof(uint32_t)))
-        return refuse(c, "a service's class table lies outside the image");
-    const uint32_t *table = (const uint32_t *)image_at(c->image, s->table_at);
-    const uint32_t first = table[0];
-    uint32_t last = 0; // equal neighbours are checked once: most classes share an answer
-    for (uint64_t i = 0; i < rows * buckets; i++) {
-        int rc = table[i] == last ? 0 : check_answer(c, table[i]);
-        if (rc < 0 || table[i] == 0)
-            return rc < 0 ? rc : refuse(c, "a class has no answer");
-        last = table[i];
-    }
-    const struct order_answer *answer = (const struct order_answer *)image_at(c->image, first);
+    if (!is_inside(c, s->group_at, s->group_count * sizeof(struct order_group)))
+        return refuse(c, "a service's groups lie outside the image");
+    const int rc = check_groups(c, s);
+    if (rc < 0)
+        return rc;
+    const struct order_answer *answer =
+        order_group_answer(c->image, s, order_service_group(c->image, s, REGION_UNKNOWN), 0);
     for (unsigned family = 0; family < 2; family++)
         if (s->plain_at[family] != order_plain_at(s->flags, s->owned_types, answer, family))
             return refuse(c, "a service's plain answer is not that of its classes");

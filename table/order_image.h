@@ -3,11 +3,11 @@
 //
 // Small, rebuilt on every change of verdict or order; its cost depends on services and classes only, never on static
 // names. A client's class is its region (when the service is tailored) and its bucket (a hash of its prefix, when the
-// service spills or spreads). Equal answers are stored once.
+// service spills or spreads). Regions whose clients get the same answers form a group; equal answers are stored once.
 #pragma once
 
 #include "table/image.h"
-#include "table/region_map.h"
+#include "table/region_scope.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,20 +32,28 @@ enum order_service_flags {
 
 struct order_index {
     uint32_t service_at, service_count; // struct order_service
-    uint32_t region_count;              // rows of a tailored service, REGION_UNKNOWN included
+    uint32_t region_count;              // that a tailored service tells apart, REGION_UNKNOWN included
     uint32_t answer_at, answer_end;     // answers and their record sets, in 8-byte units
     uint32_t reserved[3];
 };
 
 struct order_service {
-    uint32_t table_at;    // uint32_t answer_at[rows << bucket_bits]
-    uint32_t row_count;   // region_count when ORDER_BY_REGION, else 1
-    uint32_t bucket_mask; // buckets - 1; 0 when not by bucket
+    uint32_t group_at;    // struct order_group[group_count]
+    uint32_t region_at;   // uint16_t group_of[region_count] when ORDER_BY_REGION, else 0: all are of group 0
+    uint16_t group_count; // at least 1
+    uint16_t bucket_mask; // buckets - 1; 0 when not by bucket
     uint32_t flags;       // enum order_service_flags
     uint32_t plain_at[2]; // the A and the AAAA set when that is the answer for everybody and nothing is to be added to
                           // it; else 0
     uint64_t owned_types; // bit n: the type with number n (below 64), bit 63 also for HTTPS (65), bit 62 for SVCB (64):
                           // NODATA when the answer has no such set; other types at the owner come from the zone
+};
+static_assert(sizeof(struct order_service) == 32, "two to a cache line");
+
+struct order_group {    // regions that have the same answers
+    uint64_t regions;   // the region_bit of each, but of no bit that a region of another group shares
+    uint32_t answer_at; // for all buckets; 0: by bucket
+    uint32_t bucket_at; // uint32_t answer_at[bucket_mask + 1], 0 when answer_at is given
 };
 
 struct order_answer {
@@ -74,15 +82,37 @@ static inline uint32_t order_plain_at(uint32_t flags, uint64_t owned_types, cons
     return !is_plain ? 0 : is_ipv6 ? answer->aaaa_at : answer->a_at;
 }
 
-// The answer for a class. `service` < service_count; a region beyond the rows counts as REGION_UNKNOWN.
+static inline const struct order_service *order_image_service(const void *image, unsigned service)
+{
+    return (const struct order_service *)image_at(image, order_image_index(image)->service_at) + service;
+}
+
+// The group of a region; one beyond region_count counts as REGION_UNKNOWN.
+static inline const struct order_group *order_service_group(const void *image, const struct order_service *s,
+                                                            unsigned region)
+{
+    const struct order_group *group = (const struct order_group *)image_at(image, s->group_at);
+    if (!(s->flags & ORDER_BY_REGION))
+        return group;
+    const uint16_t *group_of = (const uint16_t *)image_at(image, s->region_at);
+    return group + group_of[region < order_image_index(image)->region_count ? region : 0];
+}
+
+static inline const struct order_answer *order_group_answer(const void *image, const struct order_service *s,
+                                                            const struct order_group *group, unsigned bucket)
+{
+    if (group->answer_at)
+        return (const struct order_answer *)image_at(image, group->answer_at);
+    const uint32_t *answer_at = (const uint32_t *)image_at(image, group->bucket_at);
+    return (const struct order_answer *)image_at(image, answer_at[bucket & s->bucket_mask]);
+}
+
+// The answer for a class. `service` < service_count.
 static inline const struct order_answer *order_image_find(const void *image, unsigned service, unsigned region,
                                                           unsigned bucket)
 {
-    const struct order_service *s =
-        (const struct order_service *)image_at(image, order_image_index(image)->service_at) + service;
-    const uint32_t *table = (const uint32_t *)image_at(image, s->table_at);
-    unsigned row = region < s->row_count ? region : 0;
-    return (const struct order_answer *)image_at(image, table[row * (s->bucket_mask + 1) + (bucket & s->bucket_mask)]);
+    const struct order_service *s = order_image_service(image, service);
+    return order_group_answer(image, s, order_service_group(image, s, region), bucket);
 }
 
 // Bucket of a client prefix: 0..ORDER_BUCKET_MAX-1. IPv4 clients are taken by /24, IPv6 by /56 (as resolvers announce
@@ -103,6 +133,9 @@ const struct rrset *order_answer_rrset(const void *image, const struct order_ans
 // Checks everything a reader may follow. The caller compares the number of services with the zone image's. 0 or
 // -EBADMSG with a sentence in `why`; -ENOMEM.
 int order_image_check(const void *image, size_t len, char why[IMAGE_TEXT_CAP]);
+
+// The group to which all regions with this bit (see region_bit) belong; -1 when there is none.
+int order_bit_owner(const uint16_t *group_of, unsigned region_count, unsigned bit);
 
 // ---- building ----
 

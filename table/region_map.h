@@ -7,6 +7,7 @@
 // from any thread. A map starts at a multiple of 64 octets.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -41,6 +41,7 @@ void zone_builder_free(struct zone_builder *b)
     if (!b)
         return;
     free(b->region_map);
+    free(b->region_scope);
     free(b->zone);
     free(b->node);
     free(b->record);
@@ -57,16 +58,21 @@ void zone_builder_set_settings(struct zone_builder *b, const struct zone_setting
 
 int zone_builder_set_regions(struct zone_builder *b, const struct region_prefix *prefixes, size_t count)
 {
-    void *map = NULL;
-    size_t len = 0;
-    if (count) {
-        int rc = region_map_build(prefixes, count, &map, &len);
-        if (rc < 0)
-            return rc;
+    void *map = NULL, *scope = NULL;
+    size_t map_len = 0, scope_len = 0;
+    int rc = count ? region_map_build(prefixes, count, &map, &map_len) : 0;
+    if (rc == 0 && count)
+        rc = region_scope_build(prefixes, count, &scope, &scope_len);
+    if (rc < 0) {
+        free(map);
+        return rc;
     }
     free(b->region_map);
+    free(b->region_scope);
     b->region_map = map;
-    b->region_len = len;
+    b->region_len = map_len;
+    b->region_scope = scope;
+    b->scope_len = scope_len;
     return 0;
 }
 

@@ -15,10 +15,10 @@ struct layout {
     uint8_t *image; // grows while record sets are written
     uint64_t len, cap;
     uint32_t node_count, zone_count;
-    uint32_t slot_at, slot_count, node_at, node_end, zone_at, settings_at, region_at, rrset_at;
+    uint32_t slot_at, slot_count, node_at, node_end, zone_at, settings_at, region_at, scope_at, rrset_at;
 };
 
-enum { REGION_ALIGNMENT = 64 }; // of a region map: its search reads whole cache lines
+enum { REGION_ALIGNMENT = 64 }; // of the region map and the scopes: they are read by whole cache lines
 
 static uint64_t round8(uint64_t n)
 {
@@ -363,23 +363,25 @@ static int reserve_sections(struct layout *l)
     l->slot_count = SLOT_MIN;
     while (l->slot_count < 2 * (uint64_t)l->node_count)
         l->slot_count *= 2;
-    int64_t at[6] = {
+    int64_t at[7] = {
         layout_add(l, sizeof(struct image_header) + sizeof(struct zone_index)),
         layout_add(l, sizeof(struct zone_settings)),
         layout_add(l, b->region_len ? b->region_len + REGION_ALIGNMENT - 8 : 0),
+        layout_add(l, b->scope_len ? b->scope_len + REGION_ALIGNMENT - 8 : 0),
         layout_add(l, l->zone_count * sizeof(struct zone_entry)),
         layout_add(l, l->slot_count * sizeof(struct zone_slot)),
         layout_add(l, node_bytes),
     };
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 7; i++)
         if (at[i] < 0)
             return (int)at[i];
     l->settings_at = (uint32_t)at[1];
     const int64_t units = REGION_ALIGNMENT / 8;
     l->region_at = b->region_len ? (uint32_t)((at[2] + units - 1) / units * units) : 0;
-    l->zone_at = (uint32_t)at[3];
-    l->slot_at = (uint32_t)at[4];
-    l->node_at = (uint32_t)at[5];
+    l->scope_at = b->scope_len ? (uint32_t)((at[3] + units - 1) / units * units) : 0;
+    l->zone_at = (uint32_t)at[4];
+    l->slot_at = (uint32_t)at[5];
+    l->node_at = (uint32_t)at[6];
     l->node_end = l->node_at + (uint32_t)(node_bytes / 8);
     l->rrset_at = l->node_end;
     for (uint32_t i = 0; i < b->node_count; i++)
@@ -403,10 +405,14 @@ static int fill(struct layout *l)
                                .settings_at = l->settings_at,
                                .region_at = l->region_at,
                                .region_units = (uint32_t)(b->region_len / 8),
+                               .scope_at = l->scope_at,
+                               .scope_units = (uint32_t)(b->scope_len / 8),
                                .service_count = b->service_count};
     memcpy(layout_at(l, l->settings_at), &b->settings, sizeof b->settings);
     if (b->region_len)
         memcpy(layout_at(l, l->region_at), b->region_map, b->region_len);
+    if (b->scope_len)
+        memcpy(layout_at(l, l->scope_at), b->region_scope, b->scope_len);
     int rc = 0;
     for (uint32_t i = 0; i < b->node_count && rc == 0; i++) {
         if (b->node[i].image_at == 0)

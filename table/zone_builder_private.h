@@ -64,8 +64,8 @@ struct zone_builder {
     zone_issue_fn issue;
     void *user;
     struct zone_settings settings;
-    void *region_map;
-    size_t region_len;
+    void *region_map, *region_scope;
+    size_t region_len, scope_len;
     struct builder_zone *zone;
     uint32_t zone_count, zone_cap;
     struct builder_node *node;

@@ -9,7 +9,7 @@
 
 #include "table/image.h"
 #include "table/name.h"
-#include "table/region_map.h"
+#include "table/region_scope.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,6 +66,7 @@ struct zone_index {
     uint32_t settings_at;
     uint32_t region_at, region_units; // region map, its length in 8-byte units; 0: none
     uint32_t service_count;           // services that nodes may name
+    uint32_t scope_at, scope_units;   // how far answers reach (region_scope.h), wherever there is a region map
     uint32_t reserved;
 };
 
