@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a look-up in a region map costs: bench_regions PREFIXES LOOKUPS. Half of the prefixes are IPv4 (/12 to /28),
 // half IPv6 (/28 to /64), in 200 regions. Prints nanoseconds a look-up for IPv4 and IPv6 addresses drawn near the
-// prefixes, the seconds the map took to build, and its bytes.
+// prefixes (each waiting for the one before; of many that overlap; 32 at once), the seconds the map took to build, and
+// its bytes.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 #include "table/region_map.h"
 
-enum { ADDRESSES = 1 << 20, REGIONS = 200 };
+enum { ADDRESSES = 1 << 20, REGIONS = 200, BURST = 32 };
 
 static uint64_t state = 0x9e3779b97f4a7c15ull;
 
@@ -81,6 +82,29 @@ static double measure(const void *map, const struct region_prefix *prefixes, siz
     return sum == 1 ? -1 : took / (double)lookups * 1e9;
 }
 
+static double measure_many(const void *map, const struct region_prefix *prefixes, size_t count, bool is_ipv6,
+                           size_t lookups)
+{
+    uint8_t(*address)[16] = malloc((size_t)ADDRESSES * 16);
+    unsigned sum = 0;
+    if (!address)
+        return -1;
+    for (size_t i = 0; i < ADDRESSES; i++)
+        make_address(address[i], &prefixes[2 * (next_random() % (count / 2)) + is_ipv6]);
+    const double start = seconds();
+    for (size_t i = 0; i < lookups; i += BURST) {
+        const uint8_t *at[BURST];
+        struct region_match match[BURST];
+        for (unsigned k = 0; k < BURST; k++)
+            at[k] = address[(i + k) % ADDRESSES];
+        region_map_find_many(map, at, is_ipv6 ? ~0ull : 0, BURST, match);
+        sum += match[sum % BURST].region;
+    }
+    const double took = seconds() - start;
+    free(address);
+    return sum == 1 ? -1 : took / (double)lookups * 1e9;
+}
+
 int main(int argc, char **argv)
 {
     const size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, lookups = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
@@ -97,6 +121,8 @@ int main(int argc, char **argv)
     const double built = seconds() - start;
     for (unsigned way = 0; way < 4; way++)
         printf("%.2f ", measure(map, prefixes, count, way & 1, way < 2, lookups));
+    for (unsigned way = 0; way < 2; way++)
+        printf("%.2f ", measure_many(map, prefixes, count, way, lookups));
     printf("%.3f %zu\n", built, len);
     free(map);
     free(prefixes);

@@ -12,6 +12,8 @@
 #include "table/order_image.h"
 #include "table/zone_builder.h"
 
+enum { WORLD_PREFIXES = 40 };
+
 struct world {
     void *zone_image, *order_image;
     size_t zone_len, order_len;
@@ -72,8 +74,11 @@ static inline struct world *world_get(void)
     settings.address[0] = (struct setting_address){{192, 0, 2, 53}, 0, {0}};
     settings.address[1] = (struct setting_address){{0x20, 1, 0xd, 0xb8, [15] = 0x53}, 1, {0}};
     zone_builder_set_settings(b, &settings);
-    const struct region_prefix prefix[] = {{{10}, 0, 8, 1}, {{0x20, 1}, 1, 16, 2}};
-    zone_builder_set_regions(b, prefix, 2);
+    struct region_prefix prefix[WORLD_PREFIXES] = {{{10}, 0, 8, 1}, {{0x20, 1}, 1, 16, 2}};
+    for (unsigned i = 2; i < WORLD_PREFIXES; i++) // close together, so that the map has lists and more than one table
+        prefix[i] = (struct region_prefix){
+            {0x20, 1, 0xd, 0xb8, [4] = (uint8_t)(i & 3), [14] = (uint8_t)i}, 1, 120, (uint16_t)(1 + i % 2)};
+    zone_builder_set_regions(b, prefix, WORLD_PREFIXES);
     name_from_text(name, "example.com");
     zone_builder_add_zone(b, name);
     world_fill(b);
