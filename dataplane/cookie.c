@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/cookie.h"
 
+#include "dataplane/siphash.h"
 #include <sodium.h>
 #include <assert.h>
 #include <string.h>
 
+static_assert((int)COOKIE_BATCH_MAX == (int)SIPHASH_LANES, "a batch is hashed at once");
 static_assert(crypto_shorthash_siphash24_KEYBYTES == COOKIE_SECRET_LEN, "the secret is SipHash's key");
 
 // The hash half of a cookie whose first 8 octets (version, reserved, time) stand at `cookie`, written behind them.
@@ -19,53 +21,116 @@ static void put_hash(uint8_t cookie[EDNS_COOKIE_SERVER_LEN], const uint8_t clien
     crypto_shorthash_siphash24(cookie + 8, input, EDNS_COOKIE_CLIENT_LEN + 8 + address_len, secret);
 }
 
+// The first 8 octets of a cookie made now, in memory order.
+static inline uint64_t head_of(uint32_t now_s)
+{
+    return 1 | (uint64_t)__builtin_bswap32(now_s) << 32;
+}
+
 void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
                  const uint8_t *address, bool is_ipv6, uint32_t now_s, const uint8_t secret[COOKIE_SECRET_LEN])
 {
-    out[0] = 1; // version
-    memset(out + 1, 0, 3);
-    out[4] = (uint8_t)(now_s >> 24);
-    out[5] = (uint8_t)(now_s >> 16);
-    out[6] = (uint8_t)(now_s >> 8);
-    out[7] = (uint8_t)now_s;
+    const uint64_t head = head_of(now_s);
+    memcpy(out, &head, sizeof head);
     put_hash(out, client, address, is_ipv6, secret);
 }
 
-// Which secret a cookie was made with; secret_count: none, or its time is out of bounds. *age_s is filled when it is
-// one.
-static unsigned find_secret(struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
-                            const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count, int32_t *age_s)
+// Serial number arithmetic (RFC 9018 section 4.3).
+static inline int32_t age_of(uint64_t head, uint32_t now_s)
 {
-    const uint8_t *server = query.server;
-    if (query.server_len != EDNS_COOKIE_SERVER_LEN || server[0] != 1)
-        return secret_count;
-    const uint32_t made_s =
-        (uint32_t)server[4] << 24 | (uint32_t)server[5] << 16 | (uint32_t)server[6] << 8 | server[7];
-    *age_s = (int32_t)(now_s - made_s); // serial number arithmetic (RFC 9018 section 4.3)
-    if (*age_s > COOKIE_MAX_AGE_S || *age_s < -COOKIE_MAX_FUTURE_S)
-        return secret_count;
-    for (unsigned i = 0; i < secret_count; i++) {
+    return (int32_t)(now_s - __builtin_bswap32((uint32_t)(head >> 32)));
+}
+
+// Whether the query has a server cookie that can be one of ours, by its length, version and time.
+static inline bool is_in_question(struct cookie_query query, uint32_t now_s)
+{
+    if (query.server_len != EDNS_COOKIE_SERVER_LEN || query.server[0] != 1)
+        return false;
+    uint64_t head;
+    memcpy(&head, query.server, sizeof head);
+    const int32_t age_s = age_of(head, now_s);
+    return age_s <= COOKIE_MAX_AGE_S && age_s >= -COOKIE_MAX_FUTURE_S;
+}
+
+// The head to hash under the current secret first: the sent cookie's when it is in question, else a new one.
+static inline uint64_t first_head(struct cookie_query query, uint32_t now_s)
+{
+    uint64_t head = head_of(now_s);
+    if (is_in_question(query, now_s))
+        memcpy(&head, query.server, sizeof head); // RFC 9018 section 4.2: the reserved octets are hashed as they came
+    return head;
+}
+
+// With a server cookie in question that is not of the current secret.
+static enum cookie_verdict settle_other(uint8_t *out, struct cookie_query query, const uint8_t *address, bool is_ipv6,
+                                        uint32_t now_s, const uint8_t (*secret)[COOKIE_SECRET_LEN],
+                                        unsigned secret_count)
+{
+    enum cookie_verdict verdict = COOKIE_BAD;
+    for (unsigned i = 1; i < secret_count; i++) {
         uint8_t expected[EDNS_COOKIE_SERVER_LEN];
-        memcpy(expected, server, 8); // RFC 9018 section 4.2: the reserved octets are hashed as they came
+        memcpy(expected, query.server, 8);
         put_hash(expected, query.client, address, is_ipv6, secret[i]);
-        if (sodium_memcmp(expected, server, sizeof expected) == 0)
-            return i;
+        if (sodium_memcmp(expected, query.server, sizeof expected) == 0)
+            verdict = COOKIE_GOOD;
     }
-    return secret_count;
+    cookie_make(out, query.client, address, is_ipv6, now_s, secret[0]);
+    return verdict;
+}
+
+// Given the hash over `head` under the current secret.
+static inline enum cookie_verdict settle(uint8_t *out, struct cookie_query query, uint64_t head, uint64_t hash,
+                                         const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+{
+    if (is_in_question(query, now_s)) {
+        uint64_t sent;
+        memcpy(&sent, query.server + 8, sizeof sent);
+        if (sent != hash) // one comparison of a whole word: its time tells nothing
+            return settle_other(out, query, address, is_ipv6, now_s, secret, secret_count);
+        if (age_of(head, now_s) > COOKIE_RENEW_S) {
+            cookie_make(out, query.client, address, is_ipv6, now_s, secret[0]);
+            return COOKIE_GOOD;
+        }
+    }
+    memcpy(out, &head, sizeof head);
+    memcpy(out + sizeof head, &hash, sizeof hash);
+    return query.server_len == 0 ? COOKIE_NONE : is_in_question(query, now_s) ? COOKIE_GOOD : COOKIE_BAD;
 }
 
 enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct cookie_query query,
                                   const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                   const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
-    int32_t age_s = 0;
-    const unsigned by =
-        query.server_len ? find_secret(query, address, is_ipv6, now_s, secret, secret_count, &age_s) : secret_count;
-    if (by == 0 && age_s <= COOKIE_RENEW_S)
-        memcpy(out, query.server, EDNS_COOKIE_SERVER_LEN);
-    else
-        cookie_make(out, query.client, address, is_ipv6, now_s, secret[0]);
-    if (query.server_len == 0)
-        return COOKIE_NONE;
-    return by < secret_count ? COOKIE_GOOD : COOKIE_BAD;
+    const uint64_t head = first_head(query, now_s);
+    uint8_t cookie[EDNS_COOKIE_SERVER_LEN];
+    uint64_t hash;
+    memcpy(cookie, &head, sizeof head);
+    put_hash(cookie, query.client, address, is_ipv6, secret[0]);
+    memcpy(&hash, cookie + sizeof head, sizeof hash);
+    return settle(out, query, head, hash, address, is_ipv6, now_s, secret, secret_count);
+}
+
+void cookie_answer_batch(struct cookie_batch *b, bool is_ipv6, uint32_t now_s,
+                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+{
+    // Client cookie, head, address; the last word has the input's length in its top octet.
+    uint64_t word[SIPHASH_WORDS_MAX][SIPHASH_LANES] = {{0}}, hash[SIPHASH_LANES];
+    for (unsigned i = 0; i < b->count; i++) {
+        memcpy(&word[0][i], b->query[i].client, 8);
+        word[1][i] = first_head(b->query[i], now_s);
+        if (is_ipv6) {
+            memcpy(&word[2][i], b->address[i], 8);
+            memcpy(&word[3][i], b->address[i] + 8, 8);
+            word[4][i] = 32ull << 56;
+        } else {
+            uint32_t address;
+            memcpy(&address, b->address[i], 4);
+            word[2][i] = address | 20ull << 56;
+        }
+    }
+    siphash_lanes(hash, (const uint64_t(*)[SIPHASH_LANES])word, is_ipv6 ? 5 : 3, secret[0]);
+    for (unsigned i = 0; i < b->count; i++)
+        b->verdict[i] =
+            settle(b->out[i], b->query[i], word[1][i], hash[i], b->address[i], is_ipv6, now_s, secret, secret_count);
 }

@@ -39,6 +39,18 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
                                   const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                   const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
+// The same for several queries from clients of one family, side by side.
+enum { COOKIE_BATCH_MAX = 8 };
+struct cookie_batch {
+    struct cookie_query query[COOKIE_BATCH_MAX];
+    const uint8_t *address[COOKIE_BATCH_MAX];
+    uint8_t *out[COOKIE_BATCH_MAX];
+    enum cookie_verdict verdict[COOKIE_BATCH_MAX]; // filled by cookie_answer_batch
+    unsigned count;
+};
+void cookie_answer_batch(struct cookie_batch *batch, bool is_ipv6, uint32_t now_s,
+                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
+
 #ifdef __cplusplus
 }
 #endif

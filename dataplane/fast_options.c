@@ -92,49 +92,95 @@ static inline unsigned put_subnet(uint8_t *out, const struct fast_options *o)
     return OPTION_HEAD_LEN + o->subnet_len;
 }
 
-static inline unsigned put_cookie(const struct fast_burst *b, uint8_t *out, struct fast_options *o,
-                                  const struct fast_query *q, const uint8_t *frame)
+// Cookies of a burst that wait to be answered together, by family.
+struct fast_cookies {
+    uint16_t number[COOKIE_BATCH_MAX]; // of the queries
+    struct cookie_batch batch;
+};
+
+static void settle(struct fast_burst *b, struct fast_cookies *c, bool is_ipv6)
 {
     const struct zone_settings *s = b->settings;
-    store32(out, 10 << 8 | (uint32_t)COOKIE_LEN << 24);
-    store64(out + OPTION_HEAD_LEN, load64(o->cookie_data));
-    const struct cookie_query query = {o->cookie_data, o->cookie_data + EDNS_COOKIE_CLIENT_LEN,
-                                       o->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
-    o->cookie = (uint8_t)cookie_answer(out + OPTION_HEAD_LEN + EDNS_COOKIE_CLIENT_LEN, query, fast_client(q, frame),
-                                       q->marks & FAST_IPV6, b->now_s, s->cookie_secret, s->cookie_secret_count);
-    return OPTION_HEAD_LEN + COOKIE_LEN;
+    cookie_answer_batch(&c->batch, is_ipv6, b->now_s, s->cookie_secret, s->cookie_secret_count);
+    for (unsigned i = 0; i < c->batch.count; i++)
+        b->options[c->number[i]].cookie = (uint8_t)c->batch.verdict[i];
+    c->batch.count = 0;
 }
 
-// The OPT record as edns_response_write writes it. The query's sum and length become those of a query that had come
-// with this record, but for what the record itself adds, since its place is not known yet.
-static void make_reply(const struct fast_burst *b, struct fast_query *q, struct fast_options *o, const uint8_t *frame)
+// The cookie option at `at` of the reply; its server half comes when the batch is full, or at the end.
+static void take_turn(struct fast_burst *b, struct fast_cookies *cookies, unsigned number, unsigned at, bool is_ipv6,
+                      const uint8_t *client)
 {
-    const unsigned end = fast_end(q->name_len);
-    const uint8_t *opt = frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0) + end;
-    unsigned at = FAST_OPT_LEN;
+    const struct fast_options *o = &b->options[number];
+    struct fast_cookies *c = &cookies[is_ipv6];
+    uint8_t *option = b->options[number].reply + at;
+    store32(option, 10 << 8 | (uint32_t)COOKIE_LEN << 24);
+    store64(option + OPTION_HEAD_LEN, load64(o->cookie_data));
+    const unsigned turn = c->batch.count++;
+    c->number[turn] = (uint16_t)number;
+    c->batch.query[turn] = (struct cookie_query){o->cookie_data, o->cookie_data + EDNS_COOKIE_CLIENT_LEN,
+                                                 o->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
+    c->batch.address[turn] = client;
+    c->batch.out[turn] = option + OPTION_HEAD_LEN + EDNS_COOKIE_CLIENT_LEN;
+    if (c->batch.count == COOKIE_BATCH_MAX)
+        settle(b, c, is_ipv6);
+}
+
+// The OPT record as edns_response_write writes it, but for the cookie's server half.
+static inline void start_reply(struct fast_burst *b, const struct fast_query *q, struct fast_options *o,
+                               struct fast_cookies *cookies, unsigned number, const uint8_t *frame)
+{
+    const bool is_ipv6 = q->marks & FAST_IPV6;
+    const uint8_t *opt = frame + (is_ipv6 ? FAST_IPV6_SHIFT : 0) + fast_end(q->name_len);
+    unsigned len = FAST_OPT_LEN;
     if (o->subnet_data)
-        at += put_subnet(o->reply + at, o);
+        len += put_subnet(o->reply + len, o);
+    const unsigned cookie_at = len;
     if (o->cookie_data)
-        at += put_cookie(b, o->reply + at, o, q, frame);
+        len += OPTION_HEAD_LEN + COOKIE_LEN;
+    o->reply_len = (uint16_t)len;
     store64(o->reply, b->opt | (load64(opt) & 1ull << 63)); // DO
     o->reply[8] = 0;
-    store16(o->reply + 9, (uint16_t)swap16(at - FAST_OPT_LEN));
-    o->reply_len = (uint16_t)at;
-    o->reply_sum = fold32(fold64(sum_octets(0, o->reply, at)));
+    store16(o->reply + 9, (uint16_t)swap16(len - FAST_OPT_LEN));
+    if (o->cookie_data)
+        take_turn(b, cookies, number, cookie_at, is_ipv6, fast_client(q, frame));
+}
+
+// The query's sum and length become those of a query that had come with the reply's record, but for what the record
+// itself adds, since its place is not known yet. In a pass of its own: words that were stored in pieces are slow to
+// read at once.
+static inline void finish_reply(struct fast_query *q, struct fast_options *o, const uint8_t *frame)
+{
+    const unsigned end = fast_end(q->name_len), len = o->reply_len;
+    const uint8_t *opt = frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0) + end;
+    o->reply_sum = fold32(fold64(sum_octets(0, o->reply, len)));
     const uint32_t query_sum = fold32(fold64(sum_octets(0, opt, o->query_len)));
     // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
-    const uint32_t growth = (0xffffu + at - o->query_len) << 9;
+    const uint32_t growth = (0xffffu + len - o->query_len) << 9;
     q->sum = fold32(q->sum + growth + ((0xffff - query_sum) << end % 2 * 8));
-    q->udp_len += at - o->query_len;
+    q->udp_len += len - o->query_len;
 }
 
 void fast_options(struct fast_burst *b, const struct packet_slot *slot)
 {
+    struct fast_cookies cookies[2]; // by family; what is not filled is not read
+    unsigned count = 0;             // of those that are answered
+    cookies[0].batch.count = cookies[1].batch.count = 0;
     for (unsigned i = 0; i < b->with_options_count; i++) {
         const unsigned number = b->with_options[i];
-        struct fast_query *q = &b->query[number];
-        if (fast_fits(q, (const struct rrset *)q->at))
-            make_reply(b, q, &b->options[number], slot[number].frame);
+        const struct fast_query *q = &b->query[number];
+        if (!fast_fits(q, (const struct rrset *)q->at))
+            continue;
+        b->with_options[count++] = (uint16_t)number;
+        start_reply(b, q, &b->options[number], cookies, number, slot[number].frame);
+    }
+    b->with_options_count = count;
+    for (unsigned family = 0; family < 2; family++)
+        if (cookies[family].batch.count)
+            settle(b, &cookies[family], family);
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned number = b->with_options[i];
+        finish_reply(&b->query[number], &b->options[number], slot[number].frame);
     }
 }
 

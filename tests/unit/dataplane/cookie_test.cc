@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <random>
+
 #include "tests/support/dns_text.h"
 
 extern "C" {
@@ -127,6 +129,40 @@ TEST(Cookie, the_response_carries_the_same_until_half_an_hour_then_a_new_one)
     cookie_make(fresh.data(), query.cookie_client, address, false, 1000000, secrets[0]);
     EXPECT_EQ(check(query, address, 1000000, secrets, 2, &got), COOKIE_BAD);
     EXPECT_EQ(got, fresh) << "a wrong cookie is not sent back";
+}
+
+TEST(Cookie, a_batch_is_answered_as_one_by_one)
+{
+    std::mt19937_64 random(9018);
+    const uint32_t now_s = 1700000000;
+    uint8_t secrets[2][16];
+    for (auto &secret : secrets)
+        for (uint8_t &octet : secret)
+            octet = static_cast<uint8_t>(random());
+    for (int round = 0; round < 20000; round++) {
+        const bool is_ipv6 = round & 1;
+        uint8_t sent[COOKIE_BATCH_MAX][40], address[COOKIE_BATCH_MAX][16], out[COOKIE_BATCH_MAX][16], one[16];
+        cookie_batch batch{};
+        batch.count = static_cast<unsigned>(random() % (COOKIE_BATCH_MAX + 1));
+        for (unsigned i = 0; i < batch.count; i++) {
+            for (uint8_t &octet : sent[i])
+                octet = static_cast<uint8_t>(random());
+            for (uint8_t &octet : address[i])
+                octet = static_cast<uint8_t>(random());
+            if (random() % 4)
+                cookie_make(sent[i] + 8, sent[i], address[i], is_ipv6,
+                            now_s + 400 - static_cast<uint32_t>(random() % 4500), secrets[random() % 2]);
+            const unsigned lengths[] = {0, 16, 16, 16, 8, 32};
+            batch.query[i] = {sent[i], sent[i] + 8, lengths[random() % 6]};
+            batch.address[i] = address[i];
+            batch.out[i] = out[i];
+        }
+        cookie_answer_batch(&batch, is_ipv6, now_s, secrets, 2);
+        for (unsigned i = 0; i < batch.count; i++) {
+            ASSERT_EQ(cookie_answer(one, batch.query[i], address[i], is_ipv6, now_s, secrets, 2), batch.verdict[i]);
+            ASSERT_EQ(memcmp(one, out[i], 16), 0);
+        }
+    }
 }
 
 } // namespace
