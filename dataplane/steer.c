@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of an answer that health dictates: a service's ordered addresses for this client.
 #include "dataplane/response.h"
-#include "dataplane/steer.h"
 #include "table/order_choice.h"
 
 enum { EDE_STALE_ANSWER = 3 }; // RFC 8914 section 4.4
-
-const struct order_answer *steer_find(const void *zone_image, const void *order_image, unsigned number,
-                                      struct steer_place place, uint8_t *scope_len)
-{
-    const struct order_choice choice =
-        order_choose(zone_image, order_image, number, place.address, place.is_ipv6, scope_len != NULL);
-    if (scope_len)
-        *scope_len = choice.scope_len;
-    return choice.answer;
-}
 
 // Finds the answer for the client and notes the scope for which it holds. A source length of zero asks not to be told
 // apart (RFC 7871 section 7.1.2). Negative answers and errors have no scope (section 7.4), and hold for everybody:
@@ -23,15 +12,14 @@ static const struct order_answer *find_answer(struct response *r, unsigned numbe
 {
     const struct edns *e = &r->query->edns;
     const bool is_from_subnet = r->edns.has_subnet && e->subnet_source_len > 0;
-    struct steer_place place = {r->client->address, r->client->is_ipv6};
-    if (is_from_subnet)
-        place = (struct steer_place){e->subnet, e->is_subnet_ipv6};
-    uint8_t scope_len;
-    const struct order_answer *answer =
-        steer_find(r->context->zone_image, r->context->order_image, number, place, is_from_subnet ? &scope_len : NULL);
+    const uint8_t *address = is_from_subnet ? e->subnet : r->client->address;
+    const bool is_ipv6 = is_from_subnet ? e->is_subnet_ipv6 : r->client->is_ipv6;
+    const struct order_choice choice =
+        order_choose(r->context->zone_image, r->context->order_image, number, address, is_ipv6, is_from_subnet);
+    const struct order_answer *answer = choice.answer;
     if (is_from_subnet && answer->mode == ORDER_ANSWER &&
         order_answer_rrset(r->context->order_image, answer, r->query->qtype))
-        r->edns.subnet_scope_len = scope_len;
+        r->edns.subnet_scope_len = choice.scope_len;
     return answer;
 }
 

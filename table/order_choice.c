@@ -15,20 +15,17 @@ static uint8_t group_scope(const void *zone_image, const struct order_group *gro
                    : region_scope_ipv4(scope, address, group->regions);
 }
 
-struct order_choice order_choose(const void *zone_image, const void *order_image, unsigned service,
-                                 const uint8_t *address, bool is_ipv6, bool wants_scope)
+struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
+                                    const uint8_t *address, bool is_ipv6, struct region_match match, bool wants_scope)
 {
     const struct order_service *s = order_image_service(order_image, service);
-    const uint32_t map_at = zone_image_index(zone_image)->region_at;
+    const bool by_region = s->flags & ORDER_BY_REGION && zone_image_index(zone_image)->region_at;
     struct order_choice choice = {0};
-    struct region_match match = {REGION_UNKNOWN, 0};
-    if (s->flags & ORDER_BY_REGION && map_at) {
-        const void *map = image_at(zone_image, map_at);
-        match = is_ipv6 ? region_map_find_ipv6(map, address) : region_map_find_ipv4(map, address);
-        choice.region = match.region;
-    }
+    if (!by_region)
+        match = (struct region_match){REGION_UNKNOWN, 0};
+    choice.region = match.region;
     const struct order_group *group = order_service_group(order_image, s, match.region);
-    if (wants_scope && s->flags & ORDER_BY_REGION && map_at)
+    if (wants_scope && by_region)
         choice.scope_len = group_scope(zone_image, group, &match, address, is_ipv6);
     if (!group->answer_at) {
         const uint8_t bits = is_ipv6 ? BUCKET_BITS_IPV6 : BUCKET_BITS_IPV4;
@@ -38,4 +35,16 @@ struct order_choice order_choose(const void *zone_image, const void *order_image
     }
     choice.answer = order_group_answer(order_image, s, group, choice.bucket);
     return choice;
+}
+
+struct order_choice order_choose(const void *zone_image, const void *order_image, unsigned service,
+                                 const uint8_t *address, bool is_ipv6, bool wants_scope)
+{
+    const uint32_t map_at = zone_image_index(zone_image)->region_at;
+    struct region_match match = {REGION_UNKNOWN, 0};
+    if (order_image_service(order_image, service)->flags & ORDER_BY_REGION && map_at) {
+        const void *map = image_at(zone_image, map_at);
+        match = is_ipv6 ? region_map_find_ipv6(map, address) : region_map_find_ipv4(map, address);
+    }
+    return order_choose_in(zone_image, order_image, service, address, is_ipv6, match, wants_scope);
 }

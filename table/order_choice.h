@@ -20,6 +20,10 @@ struct order_choice {
 struct order_choice order_choose(const void *zone_image, const void *order_image, unsigned service,
                                  const uint8_t *address, bool is_ipv6, bool wants_scope);
 
+// The same when the region is known, for those who looked for many at once; `match` is of this address, or of no map.
+struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
+                                    const uint8_t *address, bool is_ipv6, struct region_match match, bool wants_scope);
+
 #ifdef __cplusplus
 }
 #endif
