@@ -6,6 +6,8 @@
 #include "control/admin_commands.h"
 #include "control/order_build.h"
 #include "control/steering_report.h"
+#include "table/image_pair.h"
+#include "table/order_choice.h"
 #include "table/zone_image.h"
 
 enum { NAME_MAX_TEXT = 1020, SIMULATED_MAX = 1000 };
@@ -34,21 +36,36 @@ static int find_service(const struct config *config, const char *name)
     return CONFIG_NONE;
 }
 
-// The client's region, by the map of the zone image that the workers use. False before there is one.
-static bool find_region(struct admin_call *call, const struct config_address *client, struct region_match *match)
+static const void *map_image(const struct publisher *publisher, enum image_kind kind, size_t *bytes)
+{
+    *bytes = publisher_status(publisher)->kind[kind - IMAGE_ZONE].bytes;
+    const int fd = publisher_image(publisher, kind);
+    return fd < 0 ? MAP_FAILED : mmap(NULL, *bytes, PROT_READ, MAP_SHARED, fd, 0);
+}
+
+// The client's region and the scope of the service's answer, by the images that the workers use. False before there is
+// a pair of them.
+static bool find_region(struct admin_call *call, unsigned service, const struct config_address *client,
+                        struct region_match *match)
 {
     const struct publisher *publisher = call->daemon->publisher;
-    const size_t bytes = publisher_status(publisher)->kind[0].bytes;
-    const int fd = publisher_image(publisher, IMAGE_ZONE);
-    const void *image = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (image == MAP_FAILED)
-        return false;
-    const uint32_t map_at = zone_image_index(image)->region_at;
-    if (map_at)
-        *match = client->is_ipv6 ? region_map_find_ipv6(image_at(image, map_at), client->address)
-                                 : region_map_find_ipv4(image_at(image, map_at), client->address);
-    munmap((void *)image, bytes);
-    return true;
+    size_t zone_bytes, order_bytes;
+    const void *zone = map_image(publisher, IMAGE_ZONE, &zone_bytes);
+    const void *order = map_image(publisher, IMAGE_ORDER, &order_bytes);
+    char why[IMAGE_TEXT_CAP];
+    const bool is_pair = zone != MAP_FAILED && order != MAP_FAILED && image_pair_check(zone, order, why) == 0;
+    if (is_pair && zone_image_index(zone)->region_at) {
+        const void *map = image_at(zone, zone_image_index(zone)->region_at);
+        *match =
+            client->is_ipv6 ? region_map_find_ipv6(map, client->address) : region_map_find_ipv4(map, client->address);
+    }
+    if (is_pair)
+        match->scope_len = order_choose(zone, order, service, client->address, client->is_ipv6, true).scope_len;
+    if (zone != MAP_FAILED)
+        munmap((void *)zone, zone_bytes);
+    if (order != MAP_FAILED)
+        munmap((void *)order, order_bytes);
+    return is_pair;
 }
 
 static json_t *places_json(const struct config_service *service, const unsigned *place, unsigned count)
@@ -158,7 +175,7 @@ enum admin_status admin_explain_command(struct admin_call *call)
     if (client_text && config_parse_address(client_text, &client) < 0)
         return admin_usage(call, "\"%s\" is no IP address", client_text);
     if (client_text) {
-        if (config->region_count && !find_region(call, &client, &match))
+        if (!find_region(call, (unsigned)number, &client, &match) && config->region_count)
             return admin_refuse(call, "the zones are still being loaded; try again in a moment");
         bucket = order_bucket(client.address, client.is_ipv6);
     }

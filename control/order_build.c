@@ -372,6 +372,44 @@ static int set_answers(struct arena *a, struct order_service_input *out, const s
     return 0;
 }
 
+static bool sets_equal(const struct order_rrset *a, const struct order_rrset *b)
+{
+    if (a->type != b->type || a->ttl != b->ttl || a->record_count != b->record_count)
+        return false;
+    for (unsigned i = 0; i < a->record_count; i++)
+        if (a->record[i].rdata_len != b->record[i].rdata_len ||
+            memcmp(a->record[i].rdata, b->record[i].rdata, a->record[i].rdata_len) != 0)
+            return false;
+    return true;
+}
+
+static bool answers_equal(const struct order_answer_input *a, const struct order_answer_input *b)
+{
+    if (a->mode != b->mode || a->reason != b->reason || a->ede != b->ede || a->site_count != b->site_count ||
+        a->rrset_count != b->rrset_count)
+        return false;
+    for (unsigned i = 0; i < a->rrset_count; i++)
+        if (!sets_equal(&a->rrset[i], &b->rrset[i]))
+            return false;
+    return true;
+}
+
+// Different orders may give equal answers: with `answer_max` their tails do not show. Their classes are to be one, for
+// the scope's sake (RFC 7871 section 7.2.1): each class gets the first of its equals.
+static int merge_equal_answers(struct arena *a, const struct order_service_input *out, uint32_t *class_answer,
+                               size_t class_count)
+{
+    uint32_t *first = arena_get(a, out->answer_count * sizeof *first);
+    if (!first)
+        return -ENOMEM;
+    for (unsigned i = 0; i < out->answer_count; i++)
+        for (first[i] = 0; !answers_equal(&out->answer[first[i]], &out->answer[i]);)
+            first[i]++;
+    for (size_t i = 0; i < class_count; i++)
+        class_answer[i] = first[class_answer[i]];
+    return 0;
+}
+
 // The table of classes, reduced to what differs: first the buckets, then the regions.
 static void reduce_classes(struct order_service_input *out, uint32_t *class_answer, unsigned rows, unsigned buckets)
 {
@@ -410,9 +448,12 @@ static int build_service(struct arena *a, const struct order_build_input *input,
     }
     if (rc == 0) {
         out->owned_types = owned_types(service);
-        reduce_classes(out, class_answer, rows, buckets);
         rc = set_answers(a, out, service, orders.order, orders.count, input->overrides);
     }
+    if (rc == 0 && service->answer_max)
+        rc = merge_equal_answers(a, out, class_answer, (size_t)rows * buckets);
+    if (rc == 0)
+        reduce_classes(out, class_answer, rows, buckets);
     free(orders.order);
     return rc;
 }

@@ -27,7 +27,9 @@ sites = (
   { name = "ams"; addresses = ( "192.0.2.10", "2001:db8:1::10" ); },
   { name = "fra"; addresses = ( "198.51.100.10", "2001:db8:2::10" ); },
   { name = "gone"; addresses = ( "192.0.2.10", "192.0.2.11" ); } );
-regions = ( { name = "r"; prefixes = "203.0.113.0/24"; sites = ( "fra", "ams" ); } );
+regions = ( { name = "r"; prefixes = ( "203.0.113.0/24", "2001:db8:ffff::/48" ); sites = ( "fra", "ams" ); },
+            { name = "neighbour"; prefixes = ( "203.0.112.0/24", "2001:db8:fffe::/48" ); sites = ( "fra", "ams" ); },
+            { name = "home"; prefixes = "8.8.8.0/24"; sites = ( "ams", "fra" ); } );
 zone_dir = "../zones";
 zones = ( { name = "example.com"; } );
 services = ( { name = "www.example.com"; sites = ( "ams", "fra" ); policy = ( { stage = "locality"; } ); },

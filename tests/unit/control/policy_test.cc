@@ -409,6 +409,36 @@ Places addresses_of(const Config &c, const void *image, unsigned region, unsigne
     return last_octets;
 }
 
+// By region: which group of answers is it in?
+Places groups_of(const Config &c, unsigned regions)
+{
+    const order_build_input input = {c.parsed.get(), c.state.data(), c.verdict.data(), c.now_ns, 1, 1, nullptr};
+    void *image = nullptr;
+    size_t len = 0;
+    Places groups;
+    EXPECT_EQ(order_build(&input, &image, &len), 0);
+    const order_service *s = order_image_service(image, 0);
+    for (unsigned region = 0; region <= regions; region++)
+        groups.push_back(static_cast<unsigned>(order_service_group(image, s, region) -
+                                               static_cast<const order_group *>(image_at(image, s->group_at))));
+    free(image);
+    return groups;
+}
+
+TEST(OrderBuild, RegionsWithOneAnswerAreOneGroupForTheScope)
+{
+    Config c(std::string(all_three) + R"(answer_max = 1; policy = ( { stage = "locality"; } );)",
+             R"(regions = ( { name = "a"; prefixes = ("203.0.113.0/24"); sites = ("fra", "ams", "nyc"); },
+                            { name = "b"; prefixes = ("203.0.112.0/24"); sites = ("fra", "nyc", "ams"); },
+                            { name = "c"; prefixes = ("203.0.111.0/24"); sites = ("ams"); } );)");
+    ASSERT_EQ(c.places(0, 0), (Places{0, 1, 2})) << "ams, fra, nyc";
+    EXPECT_EQ(groups_of(c, 3), (Places{0, 1, 1, 0})) << "only the first site shows";
+    c.verdict[1].state = VERDICT_DOWN; // fra
+    EXPECT_EQ(groups_of(c, 3), (Places{0, 0, 1, 0})) << "ams for everybody but one region, which goes on to nyc";
+    c.verdict[0].state = VERDICT_DOWN; // ams as well
+    EXPECT_EQ(groups_of(c, 3), (Places{0, 0, 0, 0})) << "nyc alone is left";
+}
+
 TEST(OrderBuild, EveryAnswerIsALegalOrderWhateverTheVerdicts)
 {
     Config c(std::string(all_three) + R"(policy = ( { stage = "locality"; }, { stage = "load"; spill = true; } );)",

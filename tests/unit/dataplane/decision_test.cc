@@ -254,21 +254,23 @@ class DecisionZone : public AnswerFixture
         memcpy(settings.chaos_id, "ams1", 4);
         context.tcp_keepalive_ds = 100;
         zones.zone("example.com.", read_zone());
-        region_prefix prefix{};
-        prefix.address[0] = 203;
-        prefix.address[2] = 113;
-        prefix.prefix_len = 24;
-        prefix.region = 1;
-        EXPECT_EQ(zone_builder_set_regions(zones.builder, &prefix, 1), 0);
+        const region_prefix prefixes[] = {
+            {{203, 0, 113}, 0, 24, 1},
+            {{203, 0, 112}, 0, 24, 2},
+            {{8, 8, 8}, 0, 24, 3},
+            {{0x20, 1, 0x0d, 0xb8, 0xff, 0xff}, 1, 48, 1},
+            {{0x20, 1, 0x0d, 0xb8, 0xff, 0xfe}, 1, 48, 2},
+        };
+        EXPECT_EQ(zone_builder_set_regions(zones.builder, prefixes, 5), 0);
         const char *const owners[] = {"www", "down", "dark", "none"};
         for (unsigned i = 0; i < 4; i++)
             EXPECT_EQ(zone_builder_add_service(zones.builder, dns_text::name(owners[i], "example.com.").data(), i), 0);
-        orders.regions = 2;
+        orders.regions = 4;
         orders.services.resize(4);
         orders.services[0].answers = {{{"192.0.2.10", "198.51.100.10", "2001:db8:1::10", "2001:db8:2::10"}},
                                       {{"198.51.100.10", "192.0.2.10", "2001:db8:2::10", "2001:db8:1::10"}}};
         orders.services[0].flags = ORDER_BY_REGION;
-        orders.services[0].classes = {0, 1};
+        orders.services[0].classes = {0, 1, 1, 0};
         orders.services[1].answers = {{{"192.0.2.10", "198.51.100.10"}, 5, ORDER_ANSWER, 22}};
         orders.services[2].answers = {{{}, 5, ORDER_SERVFAIL, 22}};
         orders.services[3].answers = {{{}, 5, ORDER_NODATA, 22}};
