@@ -218,8 +218,10 @@ static int load_tree(struct loading *l, unsigned flags)
     if (!(flags & CONFIG_LOAD_NO_FILES))
         config_read_secrets(r, config);
     config_gather_groups(r, config);
-    if (r->errors->error_count == l->error_count)
+    if (r->errors->error_count == l->error_count) {
         config_gather_verdicts(r, config);
+        config_gather_nearest(r, config);
+    }
     return r->out_of_memory ? -ENOMEM : 0;
 }
 

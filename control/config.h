@@ -352,7 +352,9 @@ struct config_region {
 
 struct config_geoip {
     const char *file, *asn_file; // empty: none
-    bool nearest;                // regions without a list of sites go to the nearest by coordinates
+    bool nearest;                // regions without a list of sites, and places in none, go to the nearest site
+    // Derived: the regions that stand for the orders of nearest sites (control/nearest.h) come after the written ones.
+    unsigned nearest_at, nearest_count;
 };
 
 struct config {

@@ -28,6 +28,9 @@ void config_gather_groups(struct config_reader *r, struct config *config);
 
 // Lists the verdicts that services ask for; after the groups, and only when nothing was wrong. config_derive.c.
 void config_gather_verdicts(struct config_reader *r, struct config *config);
+
+// Adds the regions of geoip.nearest; last of all, and only when nothing was wrong. config_nearest.c.
+void config_gather_nearest(struct config_reader *r, struct config *config);
 enum { CONFIG_VERDICT_MAX = 64 }; // per site
 
 // Index of the site, or CONFIG_NONE.

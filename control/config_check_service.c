@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "control/config_check.h"
+#include "control/nearest.h"
 #include "table/name.h"
 #include "table/order_image.h"
 
@@ -200,7 +201,7 @@ static void check_stage(struct config_reader *r, const struct config *config, co
     case CONFIG_STAGE_LOCALITY:
         if (stage->by == CONFIG_LOCALITY_DISTANCE)
             check_distance(r, config, s, stage);
-        if (config->region_count == 0)
+        if (config->region_count == 0 && !nearest_is_wanted(config))
             config_report(r, CONFIG_WARNING, stage, NULL, "there are no regions, so this stage changes nothing");
         break;
     case CONFIG_STAGE_LOAD:

@@ -595,7 +595,10 @@ static const struct config_key geoip_keys[] = {
     {OF(GE, asn_file), .type = CONFIG_KEY_PATH, .default_text = "",
      .help = "MaxMind database with autonomous systems (`.mmdb`)."},
     {OF(GE, nearest), .type = CONFIG_KEY_BOOL, .default_text = "true",
-     .help = "Regions without a list of sites go by the distance of their coordinates."},
+     .help =
+         "Regions without a list of sites go by the distance of their coordinates; and with a City database in `file` "
+         "and two sites with coordinates, clients in no region of the configuration go to the site nearest to where "
+         "the database says they are. Regions named `nearest:` and the sites in their order stand for that."},
 };
 static const struct config_section geoip_section =
     SECTION(config_geoip, "geoip", geoip_keys, .help = "MaxMind databases for regions.");

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <assert.h>
 #include <errno.h>
 #include <maxminddb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/nearest.h"
 #include "control/regions_private.h"
 
-enum { KEY_CAP = 16, TREE_DEPTH_MAX = 128, RECORDS_BAD_MAX = 1000 };
+enum { KEY_CAP = 16, TREE_DEPTH_MAX = 128, RECORDS_BAD_MAX = 1000, PLACES = 4096 };
 
 // A code ("continent EU", "country DE", "subdivision US-CA", "AS 64496") and the region that names it.
 struct code {
@@ -20,11 +22,23 @@ struct codes {
     size_t count;
 };
 
+// Networks share the records of their places: what a record's place came to is kept.
+struct places {
+    struct nearest nearest;
+    unsigned first_region; // of class 0
+    struct {
+        uint32_t record; // 0: none
+        uint16_t region;
+    } known[PLACES];
+};
+
 struct walk {
     MMDB_s db, *asn; // `asn` null: this walk is the one over autonomous systems, or there are none
     struct codes codes;
     const void *configured; // region map of what the configuration itself says, which wins; null: nothing
+    struct places *places;  // null: the distance does not count
     struct region_list *list;
+    size_t first; // of this walk in the list
     unsigned bad_records;
 };
 
@@ -115,6 +129,33 @@ static uint16_t region_by_asn(const struct walk *w, MMDB_entry_s *entry)
     return find_code(&w->codes, 'A', text);
 }
 
+static bool get_degrees(MMDB_entry_s *entry, const char *key, double limit, double *degrees)
+{
+    MMDB_entry_data_s data;
+    if (MMDB_get_value(entry, &data, "location", key, NULL) != MMDB_SUCCESS || !data.has_data ||
+        data.type != MMDB_DATA_TYPE_DOUBLE)
+        return false;
+    *degrees = data.double_value;
+    return *degrees >= -limit && *degrees <= limit; // no infinity, and nothing that is no number
+}
+
+static uint16_t region_by_distance(const struct walk *w, MMDB_entry_s *entry)
+{
+    double latitude, longitude;
+    struct places *p = w->places;
+    if (!p)
+        return REGION_UNKNOWN;
+    const unsigned at = entry->offset * 2654435761u >> 20;
+    static_assert(PLACES == 1 << 12, "the upper bits of a 32-bit hash");
+    if (p->known[at].record == entry->offset && entry->offset)
+        return p->known[at].region;
+    p->known[at].record = entry->offset;
+    p->known[at].region = REGION_UNKNOWN;
+    if (get_degrees(entry, "latitude", 90, &latitude) && get_degrees(entry, "longitude", 180, &longitude))
+        p->known[at].region = (uint16_t)(p->first_region + nearest_find(&p->nearest, latitude, longitude));
+    return p->known[at].region;
+}
+
 // An autonomous system that covers the whole network wins over its place.
 static uint16_t region_by_covering_asn(const struct walk *w, const struct region_prefix *p)
 {
@@ -146,6 +187,27 @@ static bool is_configured(const struct walk *w, const struct region_prefix *p)
     return m.region != REGION_UNKNOWN && m.scope_len <= p->prefix_len;
 }
 
+static bool are_halves(const struct region_prefix *a, const struct region_prefix *b)
+{
+    if (a->region != b->region || a->is_ipv6 != b->is_ipv6 || a->prefix_len != b->prefix_len || a->prefix_len == 0)
+        return false;
+    uint8_t other[16];
+    memcpy(other, a->address, sizeof other);
+    other[(a->prefix_len - 1) / 8] ^= (uint8_t)(0x80 >> (a->prefix_len - 1) % 8);
+    return memcmp(other, b->address, sizeof other) == 0;
+}
+
+// Two halves of one region are one network: the walk meets them one after the other. Millions of cities become the few
+// thousand networks that make a difference.
+static void join_halves(struct region_list *list, size_t first)
+{
+    while (list->count >= first + 2 && are_halves(&list->prefix[list->count - 2], &list->prefix[list->count - 1])) {
+        struct region_prefix *whole = &list->prefix[--list->count - 1];
+        whole->prefix_len--;
+        whole->address[whole->prefix_len / 8] &= (uint8_t) ~(0x80 >> whole->prefix_len % 8);
+    }
+}
+
 static int add_network(struct walk *w, const uint8_t address[16], unsigned depth, bool is_ipv4, MMDB_entry_s *entry)
 {
     struct region_prefix p = {.is_ipv6 = !is_ipv4, .prefix_len = (uint8_t)(is_ipv4 ? depth - 96 : depth)};
@@ -156,7 +218,14 @@ static int add_network(struct walk *w, const uint8_t address[16], unsigned depth
         p.region = region_by_place(w, entry);
     if (!p.region)
         p.region = region_by_asn(w, entry);
-    return p.region && !is_configured(w, &p) ? regions_add(w->list, &p) : 0;
+    if (!p.region)
+        p.region = region_by_distance(w, entry);
+    if (!p.region || is_configured(w, &p))
+        return 0;
+    const int rc = regions_add(w->list, &p);
+    if (rc == 0)
+        join_halves(w->list, w->first);
+    return rc;
 }
 
 struct position {
@@ -227,6 +296,7 @@ static int walk_database(struct walk *w, const char *path, struct config_errors 
     int rc = open_database(&w->db, path, errors);
     if (rc)
         return rc;
+    w->first = w->list->count;
     rc = walk_tree(w);
     MMDB_close(&w->db);
     if (rc == -EINVAL || w->bad_records)
@@ -260,6 +330,18 @@ static void *configured_map(const struct config *config)
     return map;
 }
 
+static int find_places(struct walk *w, const struct config *config)
+{
+    if (config->geoip.nearest_count == 0)
+        return 0;
+    w->places = calloc(1, sizeof *w->places);
+    if (!w->places)
+        return -ENOMEM;
+    nearest_init(&w->places->nearest, config);
+    w->places->first_region = config->geoip.nearest_at + 1;
+    return w->places->nearest.class_count == config->geoip.nearest_count ? 0 : -EINVAL; // from the same coordinates
+}
+
 int regions_add_geoip(struct region_list *list, const struct config *config, struct config_errors *errors)
 {
     const char *file = config->geoip.file, *asn_file = config->geoip.asn_file;
@@ -269,6 +351,7 @@ int regions_add_geoip(struct region_list *list, const struct config *config, str
     struct walk w = {.list = list, .configured = configured_map(config)};
     int rc = collect_codes(&w.codes, config);
     MMDB_s asn;
+    rc = rc ? rc : find_places(&w, config);
     if (rc == 0 && has_asn && has_file) {
         rc = open_database(&asn, asn_file, errors);
         w.asn = rc ? NULL : &asn;
@@ -282,5 +365,6 @@ int regions_add_geoip(struct region_list *list, const struct config *config, str
         rc = walk_database(&w, asn_file, errors);
     free(w.codes.code);
     free((void *)w.configured);
+    free(w.places);
     return rc;
 }

@@ -125,6 +125,33 @@ def test_a_reload_under_load_loses_no_answer_forgets_what_was_removed_and_keeps_
     assert all(entry["to"] == "up" for entry in changes)
 
 
+def nearest(database):
+    """Sites in Amsterdam and New York, no region; clients' places come from the database."""
+    text = settings(web("ams"), web("fra")).replace('addresses = "192.0.2.1";', 'addresses = "192.0.2.1"; coordinates = ( 52.37, 4.89 );')
+    text = text.replace('addresses = "192.0.2.2";', 'addresses = "192.0.2.2"; coordinates = ( 40.71, -74.0 );')
+    return f'geoip = {{ file = "{database}"; }};\n{text}'
+
+
+def test_clients_go_to_the_site_nearest_to_where_a_city_database_says_they_are(world):
+    folder = os.path.join(os.environ.get("SIGNPOST_TEST_DATA", "../shared/data"), "maxmind")
+    city = os.path.abspath(os.path.join(folder, "GeoIP2-City-Test.mmdb"))
+    if not os.path.exists(city):
+        pytest.skip(f"{city} is not there")
+    washington, london = "216.160.83.56", "81.2.69.142"
+    assert world.at(washington) == ("192.0.2.1", "192.0.2.2"), "as configured"
+    world.reload(nearest(city))
+    wait_until(lambda: world.at(washington) == ("192.0.2.2", "192.0.2.1"), 5, "the west goes to New York")
+    assert world.at(london) == ("192.0.2.1", "192.0.2.2")
+    stage = world.node.ask("explain", WWW, "--client", washington)
+    assert "nearest:fra,ams" in str(stage) and "distance" in str(stage)
+    damaged = world.lab.path("damaged.mmdb")
+    with open(city, "rb") as file, open(damaged, "wb") as out:
+        out.write(file.read()[:-200])
+    with pytest.raises(Refused):
+        world.reload(nearest(damaged))
+    assert world.at(washington) == ("192.0.2.2", "192.0.2.1"), "what was good stays"
+
+
 def test_no_probe_of_a_removed_group_goes_on(world):
     """The server's own log says who still asks."""
     log = world.lab.path("log", "access.log")

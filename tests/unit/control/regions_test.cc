@@ -4,9 +4,11 @@
 #include "control/regions.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <cmath>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "control/zone_build.h"
+#include "tests/support/mmdb_writer.h"
 
 namespace
 {
@@ -97,6 +100,88 @@ TEST(Regions, CountriesAndSubdivisionsComeFromTheDatabase)
     EXPECT_EQ(r.of("216.160.83.56"), 2u) << "a subdivision wins over its country";
     EXPECT_EQ(r.of("2.125.160.217"), 4u) << "a prefix of the configuration wins over the database";
     EXPECT_EQ(r.of("127.0.0.1"), 0u);
+}
+
+// Without any region of the configuration: the sites' coordinates and the database's are enough.
+TEST(Regions, ClientsGoToTheSiteNearestToWhereTheDatabaseSaysTheyAre)
+{
+    if (!std::filesystem::exists(data("GeoIP2-City-Test.mmdb")))
+        GTEST_SKIP() << data("GeoIP2-City-Test.mmdb") << " is not there";
+    const Regions r("", data("GeoIP2-City-Test.mmdb"));
+    ASSERT_EQ(r.rc, 0);
+    ASSERT_EQ(r.parsed->region_count, 2u);
+    const auto name = [&](const char *address) {
+        const unsigned region = r.of(address);
+        return std::string(region ? r.parsed->regions[region - 1].name : "none");
+    };
+    EXPECT_EQ(name("81.2.69.142"), "nearest:ams,nyc") << "London";
+    EXPECT_EQ(name("89.160.20.112"), "nearest:ams,nyc") << "Linkoping";
+    EXPECT_EQ(name("216.160.83.56"), "nearest:nyc,ams") << "Milton, Washington";
+    EXPECT_EQ(name("2001:218::1"), "nearest:ams,nyc") << "Japan is nearer to Amsterdam than to New York";
+    EXPECT_EQ(name("127.0.0.1"), "none");
+}
+
+TEST(Regions, WhatTheConfigurationSaysWinsOverTheDistance)
+{
+    if (!std::filesystem::exists(data("GeoIP2-City-Test.mmdb")))
+        GTEST_SKIP() << data("GeoIP2-City-Test.mmdb") << " is not there";
+    const Regions r(R"(regions = ( { name = "gb"; countries = ("GB"); sites = ("nyc"); },
+                                   { name = "own"; prefixes = ("216.160.83.56/29"); sites = ("ams"); } );)",
+                    data("GeoIP2-City-Test.mmdb"));
+    ASSERT_EQ(r.rc, 0);
+    ASSERT_EQ(r.parsed->region_count, 4u);
+    EXPECT_EQ(r.of("81.2.69.142"), 1u);
+    EXPECT_EQ(r.of("216.160.83.57"), 2u);
+    EXPECT_EQ(r.of("89.160.20.112"), 3u) << "by distance, amsterdam first";
+}
+
+// Half a million networks of two places, in stretches of 1,024: what makes no difference takes no memory.
+TEST(Regions, NeighboursWithOneRegionBecomeOneNetwork)
+{
+    const std::string path = testing::TempDir() + "/signpost-city-" + std::to_string(getpid()) + ".mmdb";
+    MmdbWriter city;
+    const unsigned place[] = {city.place(48.86, 2.35), city.place(50.85, 4.35), city.place(45.5, -73.6)};
+    const unsigned networks = 1 << 19;
+    for (unsigned i = 0; i < networks; i++) // 16.0.0.0/8 on, each a /28; Paris and Brussels take turns, then Montreal
+        city.network((16u << 24) + i * 16, 28, i / 1024 % 2 ? place[2] : place[i % 2]);
+    city.write(path);
+    const auto start = std::chrono::steady_clock::now();
+    const Regions r("", path);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    std::filesystem::remove(path);
+    ASSERT_EQ(r.rc, 0);
+    EXPECT_EQ(r.count, networks / 1024);
+    EXPECT_LT(took.count(), 10);
+    printf("%u networks became %zu in %.2f s\n", networks, r.count, took.count());
+    EXPECT_EQ(r.of("16.0.0.1"), r.of("16.0.63.255"));
+    EXPECT_NE(r.of("16.0.63.255"), r.of("16.0.64.0"));
+    EXPECT_EQ(std::string(r.parsed->regions[r.of("16.0.64.0") - 1].name), "nearest:nyc,ams");
+    EXPECT_EQ(r.of("15.255.255.255"), 0u);
+    EXPECT_EQ(r.of("16.128.0.0"), 0u);
+}
+
+// What stands in a database is somebody else's: degrees that are none are no place.
+TEST(Regions, PlacesOutsideOfTheWorldAreNone)
+{
+    const std::string path = testing::TempDir() + "/signpost-nowhere-" + std::to_string(getpid()) + ".mmdb";
+    MmdbWriter city;
+    const double nan = std::nan(""), infinity = HUGE_VAL;
+    const double bad[][2] = {{91, 0}, {0, 181}, {nan, 0}, {0, nan}, {-infinity, 0}, {0, infinity}};
+    uint32_t address = 16u << 24;
+    for (const auto &at : bad)
+        city.network(address++, 32, city.place(at[0], at[1]));
+    city.write(path);
+    const Regions r("", path);
+    std::filesystem::remove(path);
+    ASSERT_EQ(r.rc, 0);
+    EXPECT_EQ(r.count, 0u);
+}
+
+TEST(Regions, NearestCanBeTurnedOff)
+{
+    const Regions r("", "/nowhere/x.mmdb\"; nearest = false; asn_file = \"");
+    ASSERT_TRUE(r.parsed);
+    EXPECT_EQ(r.parsed->region_count, 0u);
 }
 
 TEST(Regions, NetworksOfAnOperatorComeFromTheDatabase)
