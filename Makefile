@@ -78,7 +78,7 @@ SRC_dbsync    := $(call src_of,dbsync)
 SRC_dp_all    := $(call src_of,dataplane)
 SRC_dp_dpdk   := $(filter %_dpdk.c,$(SRC_dp_all))
 # What needs the kernel's BPF library goes into the data plane only.
-SRC_dp_bpf    := dataplane/port_filter.c dataplane/guardian.c
+SRC_dp_bpf    := dataplane/port_filter.c dataplane/guardian.c dataplane/stranded.c
 SRC_dataplane := $(filter-out %_dpdk.c $(SRC_dp_bpf),$(SRC_dp_all))
 
 PROGRAMS := $(if $(wildcard dataplane/dataplane_main.c),$(BIN)/signpost-dataplane) \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -51,6 +52,36 @@ struct program {
     bool stop;       // read by the workers
 };
 
+static bool has_shared_card(const struct options *options)
+{
+    for (unsigned i = 0; i < options->port_count; i++)
+        if (options->port[i].kind == PORT_AF_XDP)
+            return true;
+    return false;
+}
+
+static void start_guardian(struct program *p)
+{
+    static struct guardian_watch watch;
+    for (unsigned i = 0; i < p->port_count; i++) {
+        const struct port *port = &p->port[i];
+        if (port->kind != PORT_AF_XDP)
+            continue;
+        watch.gate_fd[watch.gate_count++] = port->filter.gate_fd;
+        for (unsigned q = 0; q < port->queue_count; q++) {
+            struct stranded_ring *ring = &watch.ring[watch.ring_count];
+            if (port_find_ring(port, q, ring) == 0)
+                watch.ring_count++;
+            else
+                log_info("port %s: the ring of queue %u is not guarded", port->label, q);
+            ring->finished = &p->worker[q].at[i].received;
+        }
+    }
+    p->guardian = guardian_start(&watch);
+    if (!p->guardian)
+        log_warning("no guardian process: a sudden death will cost more queries");
+}
+
 static int start_ports(struct program *p)
 {
     char why[PORT_WHY_CAP];
@@ -74,11 +105,11 @@ static int start_ports(struct program *p)
             log_error("%s", why);
             return -1;
         }
-        if (port->kind == PORT_AF_XDP)
-            guardian_watch(p->guardian, port->filter.gate_id);
         if (port->kind == PORT_AF_PACKET)
             kernel_quiet_open(&p->quiet, p->options.address, p->options.address_count, p->options.port[i].name);
     }
+    if (has_shared_card(&p->options))
+        start_guardian(p);
     p->care = (struct port_care){.port = p->port,
                                  .port_count = p->port_count,
                                  .worker = p->worker,
@@ -203,6 +234,7 @@ static void stop_all(struct program *p)
     keep_out(p);
     __atomic_store_n(&p->stop, true, __ATOMIC_RELEASE);
     eal_wait();
+    guardian_stop(p->guardian); // it holds the cards' sockets as well
     stream_free(p->stream);
     manager_free(p->manager);
     for (unsigned i = 0; i < p->options.core_count && p->worker; i++)
@@ -213,7 +245,8 @@ static void stop_all(struct program *p)
     kernel_quiet_close(&p->quiet);
     counters_page_fini(&p->counters);
     capture_fini(&p->capture);
-    free(p->worker);
+    if (p->worker)
+        munmap(p->worker, sizeof *p->worker * p->options.core_count);
     for (unsigned i = 0; i < p->options.port_count; i++)
         if (p->options.port[i].kind == PORT_MEMIF)
             return; // net_memif does not survive a clean-up while its peer is connected; the end of the process
@@ -221,20 +254,10 @@ static void stop_all(struct program *p)
     eal_stop();
 }
 
-static bool has_shared_card(const struct options *options)
-{
-    for (unsigned i = 0; i < options->port_count; i++)
-        if (options->port[i].kind == PORT_AF_XDP)
-            return true;
-    return false;
-}
-
 static int start_all(struct program *p)
 {
     char why[512];
     unsigned memory_mb = 0;
-    if (has_shared_card(&p->options) && !(p->guardian = guardian_start()))
-        log_warning("no guardian process: a sudden death will cost more queries");
     for (unsigned i = 0; i < p->options.port_count; i++)
         memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count, p->options.kernel_interface);
     if (eal_start(&p->options, p->is_floating, memory_mb, why, sizeof why) < 0) {
@@ -242,13 +265,15 @@ static int start_all(struct program *p)
         return -1;
     }
     p->has_eal = true;
-    p->worker = aligned_alloc(128, (sizeof *p->worker + 127) / 128 * 128 * p->options.core_count);
+    p->worker = mmap(NULL, sizeof *p->worker * p->options.core_count, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0); // shared with the guardian
+    if (p->worker == MAP_FAILED)
+        p->worker = NULL;
     const int rc = p->worker ? counters_page_init(&p->counters, p->options.core_count + 1, eal_ticks_per_s()) : -ENOMEM;
     if (rc < 0) {
         log_error("counters: %s", strerror(-rc));
         return -1;
     }
-    memset(p->worker, 0, sizeof *p->worker * p->options.core_count);
     if (capture_init(&p->capture, p->options.core_count) < 0)
         log_warning("no memory for captures: signpostctl capture will not work");
     if (start_ports(p) < 0 || start_manager(p) < 0)
@@ -306,6 +331,5 @@ int main(int argc, char **argv)
         service_run(&signals, each_second, p);
     }
     stop_all(p);
-    guardian_stop(p->guardian);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

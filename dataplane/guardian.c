@@ -5,85 +5,117 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "dataplane/port_filter_map.h"
 
-// Shared by the two processes.
-struct page {
-    pthread_mutex_t alive;            // held by the main thread of the data plane for as long as it lives
-    uint32_t gate[GUARDIAN_GATE_MAX]; // written by it before gate_count
-    uint32_t gate_count;
+enum {
+    // Looks at the rings after a death, a millisecond apart: the first when the dead process' threads have left their
+    // processors, the last when no program that found the gate open can still be running.
+    LOOKS = 5,
+    LOOK_NS = 1000000,
+    DESCRIPTORS_CLOSED = 4096 // one by one; those above all at once
 };
 
 struct guardian {
-    struct page *page;
+    pthread_mutex_t *alive; // shared; held by the main thread of the data plane for as long as it lives
     pid_t pid;
 };
 
-static void shut(uint32_t map_id)
+static void shut(int fd)
 {
     const __u32 zero = 0;
     struct port_filter_gate gate;
-    const int fd = bpf_map_get_fd_by_id(map_id);
-    if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &gate) < 0)
-        return; // the program is gone, which is as good
+    if (bpf_map_lookup_elem(fd, &zero, &gate) < 0)
+        return;
     gate.is_open = 0;
     bpf_map_update_elem(fd, &zero, &gate, BPF_ANY);
 }
 
-static void watch(struct page *page)
+static void stand_by(struct guardian_watch *w, int pass_fd)
+{
+    for (unsigned i = 0; i < w->gate_count; i++)
+        shut(w->gate_fd[i]);
+    for (unsigned look = 0; look < LOOKS; look++) {
+        nanosleep(&(struct timespec){0, LOOK_NS}, NULL);
+        for (unsigned i = 0; i < w->ring_count; i++) {
+            if (look == 0)
+                stranded_ring_begin(&w->ring[i]);
+            stranded_give_back(&w->ring[i], pass_fd);
+        }
+    }
+}
+
+static bool is_needed(const struct guardian_watch *w, int pass_fd, int fd)
+{
+    bool is = fd == pass_fd;
+    for (unsigned i = 0; i < w->gate_count; i++)
+        is |= fd == w->gate_fd[i];
+    for (unsigned i = 0; i < w->ring_count; i++)
+        is |= fd == w->ring[i].fd;
+    return is;
+}
+
+// In the child. The signals that end the data plane are blocked: what ends it is the end of the data plane.
+static void watch(struct guardian_watch *w, int pass_fd, pthread_mutex_t *alive)
 {
     const struct sched_param first = {.sched_priority = 1};
     prctl(PR_SET_NAME, "signpost-guard", 0, 0, 0);
-    sched_setscheduler(0, SCHED_FIFO, &first); // it runs once, for microseconds, when each of them counts
-    syscall(SYS_close_range, 0, ~0u, 0);       // a log's reader must not wait for us
-    if (pthread_mutex_lock(&page->alive) == EOWNERDEAD)
-        for (uint32_t i = 0; i < __atomic_load_n(&page->gate_count, __ATOMIC_ACQUIRE) && i < GUARDIAN_GATE_MAX; i++)
-            shut(page->gate[i]);
+    sched_setscheduler(0, SCHED_FIFO, &first);      // it runs once, for milliseconds, when each of them counts
+    for (int fd = 0; fd < DESCRIPTORS_CLOSED; fd++) // a log's reader must not wait for us
+        if (!is_needed(w, pass_fd, fd))
+            close(fd);
+    syscall(SYS_close_range, DESCRIPTORS_CLOSED, ~0u, 0);
+    if (pthread_mutex_lock(alive) == EOWNERDEAD)
+        stand_by(w, pass_fd);
     _exit(0);
 }
 
-static int init_page(struct page *page)
+static pthread_mutex_t *new_mutex(void)
 {
     pthread_mutexattr_t attributes;
+    pthread_mutex_t *mutex = mmap(NULL, sizeof *mutex, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (mutex == MAP_FAILED)
+        return NULL;
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    const int rc = pthread_mutex_init(&page->alive, &attributes);
+    const bool is_held = pthread_mutex_init(mutex, &attributes) == 0 && pthread_mutex_lock(mutex) == 0;
     pthread_mutexattr_destroy(&attributes);
-    return rc ? rc : pthread_mutex_lock(&page->alive);
+    if (is_held)
+        return mutex;
+    munmap(mutex, sizeof *mutex);
+    return NULL;
 }
 
-struct guardian *guardian_start(void)
+struct guardian *guardian_start(const struct guardian_watch *watched)
 {
     struct guardian *g = calloc(1, sizeof *g);
-    struct page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (!g || page == MAP_FAILED || init_page(page) != 0 || (g->pid = fork()) < 0) {
-        if (page != MAP_FAILED)
-            munmap(page, sizeof *page);
+    struct guardian_watch *copy = malloc(sizeof *copy);
+    const int pass_fd = stranded_open_pass(); // without: the gates alone
+    if (g && copy)
+        g->alive = new_mutex();
+    if (!g || !copy || !g->alive || (*copy = *watched, g->pid = fork()) < 0) {
+        if (g && g->alive)
+            munmap(g->alive, sizeof *g->alive);
         free(g);
-        return NULL;
+        g = NULL;
+    } else if (g->pid == 0) {
+        watch(copy, pass_fd, g->alive);
     }
-    if (g->pid == 0)
-        watch(page);
-    g->page = page;
+    free(copy);
+    if (pass_fd >= 0)
+        close(pass_fd);
     return g;
-}
-
-void guardian_watch(struct guardian *g, uint32_t map_id)
-{
-    if (!g || g->page->gate_count == GUARDIAN_GATE_MAX)
-        return;
-    g->page->gate[g->page->gate_count] = map_id;
-    __atomic_store_n(&g->page->gate_count, g->page->gate_count + 1, __ATOMIC_RELEASE);
 }
 
 void guardian_arm(struct guardian *g)
@@ -97,8 +129,8 @@ void guardian_stop(struct guardian *g)
 {
     if (!g)
         return;
-    pthread_mutex_unlock(&g->page->alive);
+    pthread_mutex_unlock(g->alive);
     waitpid(g->pid, NULL, 0);
-    munmap(g->page, sizeof *g->page);
+    munmap(g->alive, sizeof *g->alive);
     free(g);
 }

@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small process that shuts the gates of shared cards (port_filter.h) the moment the data plane is killed.
+// A small process that stands by when the data plane is killed: it shuts the gates of shared cards (port_filter.h), so
+// that the kernel hands the next query to the standby, and gives back those that stand in the rings (stranded.h).
 //
-// A killed process closes its sockets only after its memory has been freed, which takes milliseconds: so long the XDP
-// program would put queries into rings that nobody reads. Robust mutexes are released first of all: the guardian waits
-// for one that the main thread holds, learns of the death at once, shuts the gates, and ends. What the standby needs to
-// know is nothing: the kernel hands it the next query.
+// It is a fork of the data plane and so holds the cards' sockets and frame memory: they outlive the dead by the
+// milliseconds that it takes. A robust mutex tells it of the death: the kernel releases those first of all, while a
+// killed process closes its own sockets only after its memory has been freed.
 #pragma once
 
 #include <stdint.h>
+
+#include "dataplane/stranded.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { GUARDIAN_GATE_MAX = 8 };
+enum { GUARDIAN_GATE_MAX = 8, GUARDIAN_RING_MAX = 512 };
 
 struct guardian;
 
-// Starts the process. Main thread, before any other thread. Null: it cannot be had; everything works without it, and a
-// sudden death costs more queries.
-struct guardian *guardian_start(void);
+// What it guards; copied.
+struct guardian_watch {
+    int gate_fd[GUARDIAN_GATE_MAX]; // of the gates' maps; borrowed
+    struct stranded_ring ring[GUARDIAN_RING_MAX];
+    unsigned gate_count, ring_count;
+};
 
-// The gate map with this number (the kernel's identifier of BPF maps) is to be shut. Null is legal.
-void guardian_watch(struct guardian *guardian, uint32_t map_id);
+// Forks it. Main thread, when the ports are there and before the threads of the program are. Null: it cannot be had;
+// everything works without it, and a sudden death costs more queries.
+struct guardian *guardian_start(const struct guardian_watch *watch);
 
 // The start is over, the main thread only keeps house from now on: puts it first in line for a CPU, so that it dies
 // first as well. Threads that it starts later are not. Null is legal.

@@ -316,6 +316,18 @@ bool port_poll_link(struct port *port)
     return is_changed;
 }
 
+int port_find_ring(const struct port *port, unsigned queue, struct stranded_ring *ring)
+{
+    const struct rte_mempool_memhdr *memory = STAILQ_FIRST(&port->pool->mem_list);
+    const char *interface = port->label + strlen("af_xdp:");
+    *ring = (struct stranded_ring){.interface = (int)if_nametoindex(interface),
+                                   .queue = queue,
+                                   .frame_count = port->rx_ring,
+                                   // net_af_xdp registers the pool's memory from the beginning of its first page
+                                   .buffers = RTE_PTR_ALIGN_FLOOR(memory->addr, getpagesize())};
+    return port->wait_fd[queue] < 0 ? -ENOENT : stranded_ring_find(ring, port->wait_fd[queue]);
+}
+
 void port_get_statistics(const struct port *port, struct port_statistics *statistics)
 {
     struct rte_eth_stats s;

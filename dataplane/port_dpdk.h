@@ -11,6 +11,7 @@
 #include "dataplane/options.h"
 #include "dataplane/packet.h"
 #include "dataplane/port_filter.h"
+#include "dataplane/stranded.h"
 
 struct rte_mempool;
 
@@ -48,7 +49,7 @@ struct port {
     struct port_plan plan;
     char driver[PORT_DRIVER_CAP]; // "net_e1000_em"
     uint64_t rss;                 // hash types in use, as DPDK writes them
-    uint16_t mtu;
+    uint16_t mtu, rx_ring;        // rx_ring: descriptors of each receive ring
     bool is_started, is_up, is_promiscuous;
     int filter_fd;             // the XDP program's file while the port is being opened, else -1
     struct port_filter filter; // of an AF_XDP port
@@ -87,6 +88,9 @@ int port_set_addresses(struct port *port, const struct node_address *address, un
 
 // AF_XDP: takes queries from the kernel, or leaves them to it. Other kinds: nothing.
 void port_let_in(struct port *port, bool is_open);
+
+// The receive ring of an AF_XDP port's queue, all but `finished`. 0 or a negative errno.
+int port_find_ring(const struct port *port, unsigned queue, struct stranded_ring *ring);
 
 // What the card dropped since its start, or since its last reset.
 void port_get_statistics(const struct port *port, struct port_statistics *statistics);

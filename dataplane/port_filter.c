@@ -76,8 +76,8 @@ int port_filter_remove_left(const char *interface)
     return rc < 0 ? rc : 1;
 }
 
-// The program's map of this name: a descriptor, and the kernel's number in *found; or -1.
-static int find_map(const struct bpf_prog_info *info, const char *name, uint32_t *found)
+// The program's map of this name: a descriptor, or -1.
+static int find_map(const struct bpf_prog_info *info, const char *name)
 {
     const __u32 *id = (const __u32 *)(uintptr_t)info->map_ids;
     for (__u32 i = 0; i < info->nr_map_ids; i++) {
@@ -86,10 +86,8 @@ static int find_map(const struct bpf_prog_info *info, const char *name, uint32_t
         const int fd = bpf_map_get_fd_by_id(id[i]);
         if (fd < 0)
             continue;
-        if (bpf_obj_get_info_by_fd(fd, &map, &len) == 0 && strcmp(map.name, name) == 0) {
-            *found = id[i];
+        if (bpf_obj_get_info_by_fd(fd, &map, &len) == 0 && strcmp(map.name, name) == 0)
             return fd;
-        }
         close(fd);
     }
     return -1;
@@ -113,16 +111,15 @@ int port_filter_attach(struct port_filter *filter, const char *interface, const 
 {
     enum { MAPS_MAX = 16 };
     __u32 ids[MAPS_MAX];
-    uint32_t other;
     struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (__u64)(uintptr_t)ids};
     *filter = (struct port_filter){.gate_fd = -1, .count_fd = -1};
     const int fd = find_program((int)if_nametoindex(interface), &info);
     if (fd <= 0)
         return fd < 0 ? fd : -ENOENT;
     close(fd);
-    filter->gate_fd = find_map(&info, "signpost_gate", &filter->gate_id);
-    filter->count_fd = find_map(&info, "signpost_count", &other);
-    const int address_fd = find_map(&info, "signpost_addr", &other);
+    filter->gate_fd = find_map(&info, "signpost_gate");
+    filter->count_fd = find_map(&info, "signpost_count");
+    const int address_fd = find_map(&info, "signpost_addr");
     int rc = filter->gate_fd < 0 || filter->count_fd < 0 || address_fd < 0 ? -ENOENT : 0;
     if (rc == 0)
         rc = put_addresses(address_fd, address, address_count);

@@ -21,7 +21,6 @@ enum { PORT_FILTER_PATH_CAP = 32 };
 // The maps of a loaded program.
 struct port_filter {
     int gate_fd, count_fd; // -1: none
-    uint32_t gate_id;      // the kernel's number of the gate's map
     struct port_filter_gate gate;
 };
 

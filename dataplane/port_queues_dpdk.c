@@ -113,6 +113,7 @@ static int set_up_rings(struct port *port, int numa, char why[PORT_WHY_CAP])
     int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
     if (rc < 0)
         return fail(rc, why, port, "ring sizes", "");
+    port->rx_ring = rx;
     if (!port->pool)
         rc = make_pool(port, rx, tx, numa, why);
     if (rc < 0)

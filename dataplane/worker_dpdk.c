@@ -176,13 +176,13 @@ static unsigned serve_port(struct worker *w, unsigned at, uint64_t tsc)
     sort_by_verdict(port, &b);
     counters_add(w->counters, COUNTER_rx_packets, n);
     counters_add(w->counters, COUNTER_rx_bytes, b.rx_bytes);
-    note(&w->at[at].received, n);
     if (b.send_count)
         send_burst(w, at, &b);
     if (b.drop_count)
         rte_pktmbuf_free_bulk(b.drop, b.drop_count);
     if (b.kernel_count)
         pass_to_kernel(w, at, &b, n == WORKER_BURST);
+    note(&w->at[at].received, n);
     return n;
 }
 

@@ -30,10 +30,11 @@ enum {
     WORKER_WAIT_MAX_MS = 10
 };
 
-// Packets of one port; written by the worker, read by the main thread.
+// Packets of one port; written by the worker, read by the main thread, and by the guardian (stranded.h).
 struct worker_port {
-    uint64_t received, sent, refused; // refused: the driver's queue was full
-    uint64_t kernel_dropped;          // to the kernel, or from it
+    uint64_t received;       // and done with: answered, dropped or passed on
+    uint64_t sent, refused;  // refused: the driver's queue was full
+    uint64_t kernel_dropped; // to the kernel, or from it
 };
 
 // All but `stop` belongs to the worker's thread once it runs.
