@@ -6,6 +6,7 @@ daemons, which can cut the link after any number of octets.
 """
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -147,18 +148,19 @@ class SyncSite:
         self.config = f"{folder}/{name}.conf"
         self.metrics_port = free_port()
         self.process = None
-        self.extra = ""
+        self.extra, self.poll, self.prefix = "", "20ms", ()
 
     def write_config(self, peer, peer_port, tables, identity=None):
+        """`peer_port` None: the peer dials."""
+        address = f'address = "127.0.0.1:{peer_port}"; ' if peer_port else ""
         listed = ", ".join('{ name = "%s"; }' % t if isinstance(t, str) else t["text"] for t in tables)
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"""dbsync = {{
   site = {self.number}; name = "{self.name}"; database = "{self.database}"; listen = "127.0.0.1:{self.port}";
   certificate = "{self.name}.pem"; key = "{self.name}.key"; authority = "ca.pem";
-  peers = ( {{ site = {peer.number}; name = "{peer.name}"; address = "127.0.0.1:{peer_port}"; """
-                       f"""identity = "{identity or peer.name}"; }} );
+  peers = ( {{ site = {peer.number}; name = "{peer.name}"; {address}identity = "{identity or peer.name}"; }} );
   tables = ( {listed} );
-  spool = "{self.name}.spool"; socket = "{self.name}.sock"; metrics = "127.0.0.1:{self.metrics_port}"; poll = "20ms";
+  spool = "{self.name}.spool"; socket = "{self.name}.sock"; metrics = "127.0.0.1:{self.metrics_port}"; poll = "{self.poll}";
   {self.extra}
 }};
 """)
@@ -171,7 +173,7 @@ class SyncSite:
 
     def start(self):
         self.process = Process(f"dbsync-{self.name}", [program("signpost-dbsync"), "--config", self.config, "run"],
-                               f"{self.folder}/{self.name}.log")
+                               f"{self.folder}/{self.name}.log", prefix=self.prefix)
 
     def kill(self):
         self.process.kill()
@@ -214,6 +216,15 @@ class SyncSite:
     def peer(self):
         return self.status()["peers"][0]
 
+    def is_linked(self):
+        done = self.command("status", "--json", check=False)
+        return done.returncode == 0 and json.loads(done.stdout)["peers"][0]["link"] == "up"
+
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        lines = self.command("metrics").stdout.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.split(r"[{ ]", line)[0] == f"signpost_dbsync_{name}")
+
     def log(self):
         with open(f"{self.folder}/{self.name}.log", encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -233,12 +244,7 @@ class Pair:
             self.authority.issue(site.name)
         # ams, the lower number, dials; fra only listens when there is a proxy, so that every octet passes it.
         self.ams.write_config(self.fra, self.cutter.port if proxy else self.fra.port, tables)
-        self.fra.write_config(self.ams, self.ams.port, tables)
-        if proxy:
-            with open(self.fra.config, encoding="utf-8") as file:
-                text = file.read().replace(f'address = "127.0.0.1:{self.ams.port}"; ', "")
-            with open(self.fra.config, "w", encoding="utf-8") as file:
-                file.write(text)
+        self.fra.write_config(self.ams, None if proxy else self.ams.port, tables)
         for site in self.sites:
             site.prepare(schema)
         if start:
@@ -260,11 +266,7 @@ class Pair:
         return wait_until(self.is_up, seconds, "both daemons are linked", pause=0.05)
 
     def is_up(self):
-        for site in self.sites:
-            done = site.command("status", "--json", check=False)
-            if done.returncode != 0 or json.loads(done.stdout)["peers"][0]["link"] != "up":
-                return False
-        return True
+        return all(site.is_linked() for site in self.sites)
 
     def are_equal(self):
         return all(self.ams.rows(table) == self.fra.rows(table) for table in self.table_names)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps two clusters in step, for side-by-side runs: Debian's Bucardo with its fair settings, ours, or nothing."""
 import glob
-import json
 import os
 import subprocess
 import time
 
-from .lab import BUILD
+from .dbsync import Authority, SyncSite, free_port
+from .process import wait_until
 
 
 def cpu_of_group(pid):
@@ -40,26 +40,43 @@ class Nothing:
 
 
 class Ours(Nothing):
-    """The doors with a pump between them in one process: no network, as Bucardo has none here either."""
+    """A real daemon beside each database, over TLS on the loopback interface. `through`: a port that stands for b's."""
     name = "dbsync"
 
+    def __init__(self, pair, tables, through=None, extra=""):
+        super().__init__(pair, tables)
+        self.through, self.extra = through, extra
+
     def __enter__(self):
-        tests = os.path.join(BUILD, "release", "tests")
-        for cluster, site, peer in ((self.pair.a, 1, 2), (self.pair.b, 2, 1)):
-            subprocess.run([f"{tests}/dbsync_prepare", cluster.conninfo(), str(site), str(peer), *self.tables], check=True)
-        self.process = subprocess.Popen(["taskset", "-c", "1", f"{tests}/dbsync_pump", self.pair.a.conninfo(),
-                                         self.pair.b.conninfo()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        start_new_session=True)
+        folder = f"{self.pair.folder}/sync"
+        os.makedirs(folder)
+        authority = Authority(folder)
+        a, b = (SyncSite(folder, name, number, free_port(), cluster.conninfo())
+                for name, number, cluster in (("a", 1, self.pair.a), ("b", 2, self.pair.b)))
+        self.sites = (a, b)
+        port = self.through(b.port) if self.through else b.port
+        for site, peer, peer_port in ((a, b, port), (b, a, None if self.through else a.port)):
+            site.extra, site.poll, site.prefix = self.extra, "50ms", ("taskset", "-c", "1")  # the default
+            authority.issue(site.name)
+            site.write_config(peer, peer_port, self.tables)
+            site.command("init")
+            site.command("add")
+        for site in self.sites:
+            site.start()
+        wait_until(lambda: all(s.is_linked() for s in self.sites), 30, "both daemons are linked")
         return self
 
     def __exit__(self, *_):
-        if self.process.stdin.closed:
-            return
-        out, _ = self.process.communicate()
-        self.moved = json.loads(out or "{}")
+        for site in self.sites:
+            if site.process:
+                site.stop()
 
     def cpu_s(self):
-        return cpu_of_group(self.process.pid)
+        return sum(cpu_of_group(site.process.pid) for site in self.sites)
+
+    def count(self, metric):
+        """A counter of both daemons together."""
+        return sum(site.metric(metric) for site in self.sites)
 
 
 class Bucardo(Nothing):
