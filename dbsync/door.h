@@ -81,9 +81,10 @@ struct door_table_options {
 struct door_read_request {
     uint16_t peer;
     uint64_t after; // the batch following this cut: a made one is read again with the same registers, else a new cut
-    unsigned row_limit; // of change rows in one cut; a transaction is never divided. 0: no limit
-    unsigned boot_rows; // BASE rows in one cut while bootstrapping. 0: 5000
-    bool owes_news;     // cut an empty batch also when nothing changed (window.h, "owed"); the door checks itself, too
+    unsigned row_limit;  // of change rows in one cut; a transaction is never divided. 0: no limit
+    uint64_t byte_limit; // the same for the octets of their values, as far as they are known without reading them
+    unsigned boot_rows;  // BASE rows in one cut while bootstrapping. 0: 5000
+    bool owes_news;      // cut an empty batch also when nothing changed (window.h, "owed"); the door checks itself, too
 };
 
 struct door_batch {

@@ -232,7 +232,7 @@ int door_pg_read_batch(struct door *door, const struct door_read_request *reques
     if (result == 0)
         result = write_batch(&r, &own);
     door_pg_rollback(d);
-    if (result == 0 && cut.is_new && r.fold.count) // a clock that was set back must not fall behind what was sent
+    if (result == 0 && cut.is_new && latest_of(&r.fold) > cut.clock) // folding raised versions of a clock set back
         result = door_pg_raise_clock(d, latest_of(&r.fold), problem);
     batch->number = cut.number;
     batch->previous = cut.previous;

@@ -193,25 +193,27 @@ static char *snapshot_below(const char *now, uint64_t limit)
     return (char *)out.data;
 }
 
-// `now`, or an earlier one when more than `row_limit` changes lie in between.
-static int choose_snapshot(struct door_pg *d, const struct outbound *o, unsigned row_limit, struct pg_cut *cut,
-                           struct problem *problem)
+// ---- how much of the log a cut takes ----
+
+// The cut's snapshot: `now`, or an earlier one when more changes than the limits allow lie in between. The floor of the
+// clock rises above what the cut holds.
+static int choose_snapshot(struct door_pg *d, const struct outbound *o, const struct door_read_request *request,
+                           struct pg_cut *cut, struct problem *problem)
 {
-    struct buffer sql = {0}, between = {0};
-    pg_sql_between(&between, o->snapshot, o->now);
-    pg_sql(&sql, "SELECT min(xid::text::bigint) FROM (SELECT xid, sum(n) OVER (ORDER BY xid) AS upto, n FROM (SELECT "
-                 "xid, sum(n) AS n FROM (SELECT NULL::xid8 AS xid, 0::bigint AS n WHERE false");
-    for (unsigned i = 0; i < d->schema->table_count; i++)
-        pg_sql(&sql, " UNION ALL (SELECT xid, count(*) FROM dbsync.c_%lld c WHERE %s GROUP BY xid)",
-               (long long)d->schema->table[i].id, (const char *)between.data);
-    // the first transaction that would exceed the limit, but never the first of all
-    pg_sql(&sql, ") x GROUP BY xid) y) z WHERE upto > %u AND upto > n", row_limit);
-    int64_t limit = 0;
-    int result = pg_ask_number(d, &limit, problem, "%s", (const char *)sql.data);
-    buffer_fini(&sql);
-    buffer_fini(&between);
-    cut->more = limit > 0;
-    cut->high = limit > 0 ? snapshot_below(o->now, (uint64_t)limit) : memory_text(o->now);
+    struct door_read_request limits = *request;
+    struct pg_measure m = {0};
+    if (o->applied.count > 1) // third sites: a number stands for all that was committed
+        limits.row_limit = 0, limits.byte_limit = 0;
+    int result = door_pg_measure(d, o->snapshot, o->now, &limits, &m, problem);
+    if (result < 0)
+        return result;
+    cut->more = m.limit > 0;
+    cut->high = m.limit > 0 ? snapshot_below(o->now, (uint64_t)m.limit) : memory_text(o->now);
+    cut->clock = m.last_hlc > o->floor ? m.last_hlc : o->floor;
+    if (m.last_hlc > 0)
+        result = door_pg_raise_late_writes(d, cut, m.first_hlc, problem);
+    if (result == 0 && cut->clock > o->floor)
+        result = door_pg_raise_clock(d, cut->clock, problem);
     return result;
 }
 
@@ -487,15 +489,11 @@ static int make_cut(struct door_pg *d, const struct door_read_request *request, 
     if (result == 0 && is_wanted) {
         cut->previous = o.cut;
         cut->low = memory_text(o.snapshot);
-        cut->clock = o.floor;
         cut->needs = o.applied;
         cut->seen =
             has_rows || o.has_extra ? o.had : o.applied; // a batch without rows was written by nobody before now
         cut->is_new = true;
-        if (request->row_limit && o.applied.count == 1) // third sites: a number stands for all that was committed
-            result = choose_snapshot(d, &o, request->row_limit, cut, problem);
-        else
-            cut->high = memory_text(o.now);
+        result = choose_snapshot(d, &o, request, cut, problem);
     }
     if (result == 0 && is_wanted && o.has_extra && !cut->more) {
         result = choose_boot(d, request->boot_rows, cut, problem);

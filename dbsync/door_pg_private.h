@@ -240,6 +240,15 @@ struct pg_cut {
     bool is_new, more;
 };
 void door_pg_cut_fini(struct pg_cut *cut);
+
+struct pg_measure {              // of the changes that a cut takes
+    int64_t limit;               // number of the first transaction that is left for the next cut; 0: none is
+    int64_t first_hlc, last_hlc; // 0: there are no changes
+};
+int door_pg_measure(struct door_pg *d, const char *low, const char *high, const struct door_read_request *limits,
+                    struct pg_measure *measure, struct problem *problem);
+// In the cut's transaction; `first_hlc` is the earliest time in it.
+int door_pg_raise_late_writes(struct door_pg *d, const struct pg_cut *cut, int64_t first_hlc, struct problem *problem);
 // One cut at a time in this database; held by the session.
 int door_pg_lock_cuts(struct door_pg *d, bool lock, struct problem *problem);
 // 1: found or made; 0: nothing to cut.

@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from .process import children_of, cpu_of, stat_of, wait_until
+
 SETTINGS = """
 listen_addresses = ''
 unix_socket_directories = '{folder}'
@@ -72,9 +74,14 @@ class Cluster:
             time.sleep(0.02)
 
     def kill(self):
-        """kill -9 of the postmaster and all its backends, as a crash would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """kill -9 of the postmaster and all its backends, which have sessions of their own, as a crash would."""
+        self.process.send_signal(signal.SIGSTOP)  # it starts no more of them
+        children = children_of(self.process.pid)
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
+        wait_until(lambda: not any(map(stat_of, children)), 30, "all backends are gone", pause=0.01)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -96,19 +103,7 @@ class Cluster:
 
     def cpu_s(self):
         """Processor seconds of the server and all its backends, ended ones included."""
-        total = 0.0
-        tick = os.sysconf("SC_CLK_TCK")
-        for stat in glob.glob("/proc/[0-9]*/stat"):
-            try:
-                with open(stat, encoding="ascii", errors="replace") as file:
-                    fields = file.read().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            if int(fields[2]) == self.process.pid or int(fields[3]) == self.process.pid:  # group or session
-                total += (int(fields[11]) + int(fields[12])) / tick
-                if int(stat.split("/")[2]) == self.process.pid:
-                    total += (int(fields[13]) + int(fields[14])) / tick
-        return total
+        return cpu_of([self.process.pid], with_ended_children=True) + cpu_of(children_of(self.process.pid))
 
 
 class Pair:

@@ -75,3 +75,24 @@ class Process:
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
         return int(fields[11]) / os.sysconf("SC_CLK_TCK"), int(fields[12]) / os.sysconf("SC_CLK_TCK")
+
+
+def stat_of(pid):
+    """The fields of /proc/PID/stat behind the name (0 is the state); None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+
+
+def children_of(pid):
+    """Process numbers of a program's children, whatever their session and group."""
+    found = ((int(entry), stat_of(entry)) for entry in os.listdir("/proc") if entry.isdigit())
+    return [child for child, stat in found if stat and int(stat[1]) == pid]
+
+
+def cpu_of(pids, with_ended_children=False):
+    """Processor seconds of these processes together."""
+    stats = [stat for stat in map(stat_of, pids) if stat]
+    return sum(sum(map(int, stat[11:15 if with_ended_children else 13])) for stat in stats) / os.sysconf("SC_CLK_TCK")

@@ -1,26 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps two clusters in step, for side-by-side runs: Debian's Bucardo with its fair settings, ours, or nothing."""
-import glob
 import os
 import subprocess
 import time
 
 from .dbsync import Authority, SyncSite, free_port
-from .process import wait_until
-
-
-def cpu_of_group(pid):
-    """Processor seconds of a process group or session, ended children included."""
-    total, tick = 0.0, os.sysconf("SC_CLK_TCK")
-    for stat in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(stat, encoding="ascii", errors="replace") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if pid in (int(fields[2]), int(fields[3])):
-            total += sum(int(f) for f in fields[11:15]) / tick
-    return total
+from .process import cpu_of, wait_until
 
 
 class Nothing:
@@ -72,7 +57,7 @@ class Ours(Nothing):
                 site.stop()
 
     def cpu_s(self):
-        return sum(cpu_of_group(site.process.pid) for site in self.sites)
+        return cpu_of([site.process.pid for site in self.sites])
 
     def count(self, metric):
         """A counter of both daemons together."""
@@ -132,15 +117,7 @@ class Bucardo(Nothing):
         return [int(p) for p in done.stdout.split()]
 
     def cpu_s(self):
-        total, tick = 0.0, os.sysconf("SC_CLK_TCK")
-        for pid in self._pids():
-            try:
-                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                    fields = file.read().rsplit(")", 1)[1].split()
-                total += sum(int(f) for f in fields[11:15]) / tick
-            except OSError:
-                pass
-        return total
+        return cpu_of(self._pids(), with_ended_children=True)
 
     def __exit__(self, *_):
         self._run("stop", check=False)

@@ -74,6 +74,44 @@ TEST_F(PgCuts, a_row_limit_parts_the_log_between_transactions)
     expect_equal();
 }
 
+TEST_F(PgCuts, a_byte_limit_parts_the_log_between_transactions_and_never_divides_one)
+{
+    a.run("ALTER TABLE t ALTER COLUMN x SET STORAGE EXTERNAL");
+    for (int i = 0; i < 10; i++)
+        a.run("INSERT INTO t SELECT g, repeat('x', 10000) FROM generate_series(" + std::to_string(i * 10) + ", " +
+              std::to_string(i * 10 + 9) + ") g");
+    door_batch info{};
+    auto batch = a.read(2, 0, &info, 0, 350000); // a transaction holds 100,000 octets and a little
+    EXPECT_EQ(info.changes, 30u);
+    EXPECT_TRUE(info.more);
+    EXPECT_LT(batch.size(), 350000u);
+    b.apply(1, batch);
+    a.read(2, b.applied_of(1), &info, 0, 50000);
+    EXPECT_EQ(info.changes, 10u) << "a transaction that is larger than the limit comes whole";
+    settle({&a, &b});
+    expect_equal();
+}
+
+TEST_F(PgCuts, a_clock_set_back_between_two_writes_of_a_row_that_come_in_two_cuts_does_not_turn_them_round)
+{
+    a.run("INSERT INTO t VALUES(1, 'old')");
+    settle({&a, &b});
+    a.run("UPDATE t SET x = 'first' WHERE id = 1");
+    a.run("UPDATE dbsync.c_1 SET hlc = hlc + 2000000 WHERE v2 = 'first'"); // the clock ran two seconds ahead
+    PGconn *slow = a.connection();
+    a.run("BEGIN; UPDATE t SET x = 'second' WHERE id = 1", slow); // and was set back
+    b.run("UPDATE t SET x = 'other' WHERE id = 1");
+    b.run("UPDATE dbsync.c_1 SET hlc = hlc + 1000000 WHERE v2 = 'other'"); // between the two
+    auto first = a.read(2, b.applied_of(1));
+    a.run("COMMIT", slow);
+    PQfinish(slow);
+    b.apply(1, first);
+    EXPECT_EQ(b.table("t"), "1|first|0\n");
+    settle({&a, &b});
+    EXPECT_EQ(a.table("t"), "1|second|0\n");
+    expect_equal();
+}
+
 TEST_F(PgCuts, truncate_removes_what_it_saw_and_newer_rows_survive)
 {
     a.run("INSERT INTO t SELECT g, 'x' FROM generate_series(1, 10) g");

@@ -127,13 +127,15 @@ class Site
         return 0;
     }
     // The next batch for a peer behind `after`; empty: nothing to send.
-    std::vector<uint8_t> read(unsigned to, uint64_t after, door_batch *info = nullptr, unsigned row_limit = 0)
+    std::vector<uint8_t> read(unsigned to, uint64_t after, door_batch *info = nullptr, unsigned row_limit = 0,
+                              uint64_t byte_limit = 0)
     {
         std::vector<uint8_t> batch;
         door_read_request request{};
         request.peer = static_cast<uint16_t>(to);
         request.after = after;
         request.row_limit = row_limit;
+        request.byte_limit = byte_limit;
         request.boot_rows = 100;
         door_batch ignored;
         int result = d->ops->read_batch(d, &request, collect_bytes, &batch, info ? info : &ignored, &why);
