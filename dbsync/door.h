@@ -161,7 +161,8 @@ struct door_ops {
     // Reads, or cuts and reads, the next batch. One read transaction; a cut is durable before the sink is first called.
     int (*read_batch)(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
                       struct door_batch *batch, struct problem *problem);
-    // Whether read_batch would find something; cheap, for polling.
+    // Whether read_batch would find something; cheap, for polling. An engine whose log does not say where transactions
+    // end may note the present end.
     int (*has_news)(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
 
     // apply_batch in one transaction, durably committed on return unless the verdict says it was not done.

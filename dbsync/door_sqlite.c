@@ -7,6 +7,8 @@
 #include "dbsync/door_sqlite.h"
 #include "dbsync/door_sqlite_private.h"
 
+enum { BORDER_CHANGES = 1000 }; // between two notes of door_sqlite_border.c; each is a write transaction of ours
+
 int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem)
 {
     int result = sqlite_run(d, immediate ? "BEGIN IMMEDIATE" : "BEGIN", problem);
@@ -114,6 +116,7 @@ int door_sqlite_open(const char *path, struct door **door, struct problem *probl
     d->store.ops = &store_sqlite_ops;
     d->path = memory_text(path);
     d->failure = -EIO;
+    d->border_changes = BORDER_CHANGES;
     int code = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
     int result = code == SQLITE_OK
                      ? configure(d, problem)
@@ -124,6 +127,11 @@ int door_sqlite_open(const char *path, struct door **door, struct problem *probl
     }
     *door = &d->door;
     return 0;
+}
+
+void door_sqlite_note_every(struct door *door, unsigned changes)
+{
+    door_sqlite_of(door)->border_changes = changes;
 }
 
 void *door_sqlite_handle(struct door *door)

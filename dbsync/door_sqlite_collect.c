@@ -182,6 +182,8 @@ int door_sqlite_compact(struct door *door, uint64_t *before, uint64_t *after, st
     for (unsigned i = 0; result == 0 && i < schema->table_count; i++)
         result = compact_table(d, &schema->table[i], cut_seq, before, after, problem);
     if (result == 0)
+        result = door_sqlite_forget_borders(d, cut_seq, INT64_MAX, problem);
+    if (result == 0)
         result = door_sqlite_commit(d, problem);
     door_sqlite_rollback(d);
     return result;

@@ -14,7 +14,7 @@ struct cut {
     uint64_t number, previous;
     int64_t low, high, clock;
     struct window_vector seen, needs;
-    bool is_new;
+    bool is_new, more;
     bool is_first; // at its position of the log
     struct boot_range base, digest;
 };
@@ -69,6 +69,7 @@ struct peer_log { // what a new cut must know of its peer
     uint64_t head, first; // latest cut; the first one made at position first_seq
     int64_t first_seq;
     struct window_vector had, told;
+    unsigned peer_count;
     bool owes; // rows were applied that the peer has not been told of
 };
 
@@ -99,7 +100,8 @@ static int read_peer_log(struct door_sqlite *d, uint16_t peer, struct peer_log *
     s = sqlite_cached(d, "SELECT site, applied_rows FROM dbsync_peer", problem);
     result = s ? 1 : d->failure;
     log->owes = false;
-    while (result > 0 && (result = sqlite_step(d, s, problem)) == 1)
+    log->peer_count = 0;
+    for (; result > 0 && (result = sqlite_step(d, s, problem)) == 1; log->peer_count++)
         log->owes |= (uint64_t)sqlite3_column_int64(s, 1) > window_get(&log->told, (uint16_t)sqlite3_column_int(s, 0));
     return result;
 }
@@ -155,6 +157,8 @@ static int store_cut(struct door_sqlite *d, const struct cut *cut, struct proble
             "UPDATE dbsync_site SET head = max(head, %lld), first = CASE WHEN %d THEN %lld ELSE first END, "
             "first_seq = CASE WHEN %d THEN %lld ELSE first_seq END",
             (long long)cut->number, cut->is_first, (long long)cut->number, cut->is_first, (long long)cut->high);
+    if (result == 0 && s)
+        result = door_sqlite_forget_borders(d, 0, cut->high, problem);
     return s ? result : d->failure;
 }
 
@@ -176,20 +180,26 @@ static int make_cut(struct door_sqlite *d, const struct door_read_request *reque
     if (result < 0)
         return result;
     bool has_rows = log.seq > log.cut_seq;
+    int64_t end = log.seq;
     if (is_stopped(log.state) || (!has_rows && !log.owes && !boot && !request->owes_news))
         return 0;
     cut->peer = request->peer;
+    if (log.peer_count == 1) // third sites: a number stands for all that was committed
+        result = door_sqlite_choose_high(d, log.cut_seq, log.seq, request, &log.seq, problem);
+    if (result < 0)
+        return result;
     bool is_known_position = has_rows && log.first_seq == log.seq && log.first > (uint64_t)log.cut;
     cut->number = is_known_position ? log.first : log.head + 1;
     cut->is_first = has_rows && !is_known_position;
     cut->previous = (uint64_t)log.cut;
     cut->low = log.cut_seq;
     cut->high = log.seq;
+    cut->more = log.seq < end;
     cut->clock = log.clock;
     cut->is_new = true;
     result = door_sqlite_vector(d, &cut->needs, &peer_count, problem);
     cut->seen = has_rows ? log.had : cut->needs; // a batch without rows was written by nobody before now
-    if (result == 0 && boot)
+    if (result == 0 && boot && !cut->more)       // base rows are true at the log's end
         result = door_sqlite_boot_plan(d, request->peer, request->boot_rows, cut->number, &cut->base, &cut->digest,
                                        arena, problem);
     if (result == 0)
@@ -345,6 +355,7 @@ static int read_cut(struct reading *r, bool is_written)
     r->batch->rows = r->writer.row_count;
     r->batch->bytes = r->writer.bytes;
     r->batch->is_new = r->cut.is_new;
+    r->batch->more = r->cut.more;
     return result;
 }
 
@@ -385,7 +396,7 @@ int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struc
     if (result == 0)
         result = door_sqlite_boot_pending(d, peer, &boot, problem);
     *has_news = result == 0 && !is_stopped(log.state) && (log.seq > log.cut_seq || log.owes || boot);
-    return result;
+    return result == 0 && log.peer_count == 1 ? door_sqlite_note_border(d, log.cut_seq, log.seq, problem) : result;
 }
 
 int door_sqlite_acked(struct door *door, uint16_t peer, uint64_t number, struct problem *problem)

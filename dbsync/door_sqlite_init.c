@@ -23,6 +23,7 @@ static const char own_tables[] =
     "CREATE TABLE dbsync_cut(peer INTEGER, number INTEGER, previous INTEGER, low INTEGER, high INTEGER, rows INTEGER, "
     "clock INTEGER, seen BLOB, needs BLOB, boot TEXT, boot_after BLOB, boot_upto BLOB, boot_last INTEGER, "
     "PRIMARY KEY(peer, number)) WITHOUT ROWID;"
+    "CREATE TABLE dbsync_border(seq INTEGER PRIMARY KEY);"
     "CREATE TABLE dbsync_remote(tbl INTEGER, key BLOB, origin INTEGER, cut INTEGER, local_seq INTEGER, registers BLOB, "
     "PRIMARY KEY(tbl, key, origin)) WITHOUT ROWID;"
     "CREATE TABLE dbsync_boot(peer INTEGER, tbl TEXT, digest INTEGER, after BLOB, PRIMARY KEY(peer, tbl, digest)) "

@@ -77,6 +77,7 @@ struct door_sqlite {
         sqlite3_stmt *statement;
     } cached[128];
     unsigned cached_count;
+    unsigned border_changes; // between two notes of transaction borders
     uint16_t site;
     int failure;     // what the last failed statement means, for callers that only got a null
     bool has_parked; // some row is parked on this site alone, as of the start of the transaction
@@ -174,6 +175,16 @@ struct boot_range {
     struct key after, upto;    // (after, upto]; empty: open
     bool is_last;
 };
+
+// ---- door_sqlite_border.c ----
+
+// In has_news: notes the log's present end when many changes have collected behind `cut_seq`.
+int door_sqlite_note_border(struct door_sqlite *d, int64_t cut_seq, int64_t seq, struct problem *problem);
+// The end of a cut behind `low` that keeps to the limits: a known border up to `seq`, which is the log's end; at least
+// the next one.
+int door_sqlite_choose_high(struct door_sqlite *d, int64_t low, int64_t seq, const struct door_read_request *limits,
+                            int64_t *high, struct problem *problem);
+int door_sqlite_forget_borders(struct door_sqlite *d, int64_t low, int64_t high, struct problem *problem);
 
 int door_sqlite_boot_pending(struct door_sqlite *d, uint16_t peer, bool *pending, struct problem *problem);
 int door_sqlite_boot_plan(struct door_sqlite *d, uint16_t peer, unsigned limit, uint64_t cut, struct boot_range *base,

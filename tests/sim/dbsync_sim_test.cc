@@ -377,6 +377,7 @@ class World
             door_batch info{};
             request.peer = static_cast<uint16_t>(to.number);
             request.after = applied(to, from);
+            request.row_limit = random.chance(50) ? 1 + random.below(30) : 0;
             int result = from.d->ops->read_batch(from.d, &request, collect_bytes, &packet.bytes, &info, &from.why);
             EXPECT_TRUE(result == 0 || result == -EAGAIN) << from.why.text;
             if (result < 0)
@@ -421,6 +422,14 @@ class World
         }
     }
 
+    void poll(Site &s, Site &other)
+    {
+        bool news;
+        door_sqlite_note_every(s.d, 1 + random.below(5));
+        int result = s.d->ops->has_news(s.d, static_cast<uint16_t>(other.number), &news, &s.why);
+        EXPECT_TRUE(result == 0 || result == -EAGAIN) << s.why.text;
+    }
+
     void event()
     {
         unsigned n = static_cast<unsigned>(site.size());
@@ -457,6 +466,9 @@ class World
         case 11:
         case 12:
             deliver();
+            break;
+        case 14:
+            may_crash(s, [&] { poll(s, other); });
             break;
         case 13:
             send(s, other);
