@@ -6,6 +6,7 @@
 
 #include "dbsync/apply_private.h"
 #include "dbsync/hybrid_clock.h"
+#include "dbsync/row_codec.h"
 
 const char *apply_verdict_name(enum apply_verdict verdict)
 {
@@ -34,8 +35,24 @@ struct row *apply_repair_of(struct apply *a, struct work *w)
     return w->repair;
 }
 
+static int stop(struct apply *a, const struct work *w, const char *text)
+{
+    struct buffer key = {0};
+    row_json(&key, row_new(a->arena, w->table, w->key));
+    buffer_u8(&key, 0);
+    int result =
+        problem_set(a->problem, ECANCELED,
+                    "on_error = stop: row %.100s of table %s cannot be written: %.150s; cure it, or set on_error "
+                    "= park",
+                    (const char *)key.data, w->table->name, text ? text : "it does not come to rest");
+    buffer_fini(&key);
+    return result;
+}
+
 int apply_park(struct apply *a, struct work *w, enum park_reason reason, const char *text)
 {
+    if (a->store->stops_on_error && (reason == PARK_REFUSED || reason == PARK_OVERFLOW))
+        return stop(a, w, text);
     struct park_entry entry = {w->table, w->key, reason, w->state, text};
     a->result->parked++;
     return a->store->ops->park(a->store, a->peer, a->number, &entry, a->problem);
@@ -282,15 +299,15 @@ static void found_waiting(void *context, unsigned at, const struct table *table,
 }
 
 // Rows that waited for a parent get their chance with each batch.
-static int draw_waiting(struct apply *a, bool all)
+static int draw_waiting(struct apply *a, int64_t which)
 {
-    int result = a->store->ops->waiting(a->store, all, found_waiting, a, a->arena, a->problem);
+    int result = a->store->ops->waiting(a->store, which, found_waiting, a, a->arena, a->problem);
     return result < 0 ? result : apply_load(a);
 }
 
-static int write_all(struct apply *a, bool all_waiting)
+static int write_all(struct apply *a, int64_t waiting)
 {
-    int result = draw_waiting(a, all_waiting);
+    int result = draw_waiting(a, waiting);
     if (result == 0)
         result = apply_remove_leaving(a);
     for (unsigned round = 0; result == 0; round++) {
@@ -378,7 +395,7 @@ static int apply_rows(struct apply *a)
     if (result == 0)
         result = apply_load(a);
     if (result == 0)
-        result = write_all(a, false);
+        result = write_all(a, STORE_WAITING_PARENT);
     request_missing(a, a);
     if (result == 0)
         result = apply_spans(a);
@@ -389,13 +406,19 @@ static int apply_rows(struct apply *a)
     return result;
 }
 
-int apply_parked_again(struct store *store, struct arena *arena, struct apply_result *result, struct problem *problem)
+int apply_parked_again(struct store *store, int64_t id, struct arena *arena, struct apply_result *result,
+                       struct problem *problem)
 {
     struct apply a = {.store = store, .arena = arena, .result = result, .problem = problem};
     memset(result, 0, sizeof *result);
     int status = store->ops->cursor(store, 0, &a.cursor, problem);
     if (status == 0 || status == -ENOENT)
-        status = write_all(&a, true);
+        status = write_all(&a, id);
+    if (status == 0 && id && a.set.count == 0)
+        status = problem_set(problem, ENOENT,
+                             "there is no parked row %lld that waits on this site alone; a loser of a unique key is "
+                             "written again by `resolve parked:%lld take-loser`",
+                             (long long)id, (long long)id);
     if (status == 0)
         status = keep_books(&a);
     release(&a);

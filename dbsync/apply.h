@@ -55,9 +55,10 @@ struct apply_result {
 int apply_batch(struct store *store, uint16_t peer, const void *bytes, size_t len, struct arena *arena,
                 struct apply_result *result, struct problem *problem);
 
-// Tries all rows again that are parked on this site alone. As above, in the caller's transaction; result->inserted
-// tells how many went in.
-int apply_parked_again(struct store *store, struct arena *arena, struct apply_result *result, struct problem *problem);
+// Tries rows again that are parked on this site alone: the one of this number in the list, or all (0). As above, in the
+// caller's transaction; result->inserted tells how many went in. -ENOENT: there is no such row.
+int apply_parked_again(struct store *store, int64_t id, struct arena *arena, struct apply_result *result,
+                       struct problem *problem);
 
 const char *apply_verdict_name(enum apply_verdict verdict);
 

@@ -10,7 +10,7 @@
 static const uint8_t MAGIC[4] = {'S', 'P', 'D', 'B'};
 #define HLC_MAX (INT64_C(1) << 61) // in microseconds far beyond any clock; leaves bits for the coding of distances
 enum { END_LEN = 8 };              // the checksum at the very end
-enum { ROW_EXPLICIT_KEY = 4, ROW_OTHER_VERSIONS = 8, ROW_LIFE_MASK = 3 };
+enum { ROW_EXPLICIT_KEY = 4, ROW_OTHER_VERSIONS = 8, ROW_BORN = 16, ROW_LIFE_MASK = 3, ROW_FLAGS = 31 };
 
 static uint64_t zigzag(int64_t n)
 {
@@ -125,6 +125,8 @@ static void put_row(struct batch_writer *w, enum batch_record_type type, const s
     uint8_t flags = row->life;
     if (needs_explicit_key(row))
         flags |= ROW_EXPLICIT_KEY;
+    if (row->is_born)
+        flags |= ROW_BORN;
     for (unsigned g = 0; g < t->group_count; g++) {
         if (has_content(row, g, with_context) &&
             version_compare(row->version[t->group_first[g]], row->life_version) != 0)
@@ -324,11 +326,12 @@ static int read_row(struct batch_reader *r, struct arena *arena, const struct ta
         return malformed(r, problem, "row identifier");
     uint8_t flags = bytes_u8(&r->in);
     row->life = flags & ROW_LIFE_MASK;
+    row->is_born = (flags & ROW_BORN) != 0;
     row->life_version = get_version(r);
     for (unsigned i = 0; (flags & ROW_EXPLICIT_KEY) && i < t->key_count; i++)
         row->value[t->key[i]] = value_decode(&r->in);
     const uint8_t *mask = bytes_take(&r->in, (t->group_count + 7u) / 8);
-    if (!mask || row->life > LIFE_LIVE || flags > (ROW_LIFE_MASK | ROW_EXPLICIT_KEY | ROW_OTHER_VERSIONS))
+    if (!mask || row->life > LIFE_LIVE || flags > ROW_FLAGS)
         return malformed(r, problem, "row");
     for (unsigned g = 0; g < t->group_count && !r->in.failed; g++) {
         if (!(mask[g / 8] >> g % 8 & 1))

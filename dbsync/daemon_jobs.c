@@ -41,6 +41,8 @@ int side_open(struct side *s, struct problem *problem)
     int result = door_open(p->daemon->config->database, &s->door, problem);
     if (result < 0)
         s->door = NULL;
+    else
+        s->door->stops_on_error = p->daemon->config->stop_on_error;
     return result;
 }
 

@@ -12,7 +12,7 @@
 
 struct read_job {
     struct head head;
-    uint64_t after, resume, resume_at;
+    uint64_t after, resume, resume_at, room;
     struct outgoing found;
     uint8_t resume_digest[FRAME_DIGEST_LEN];
     int64_t took_us;
@@ -47,12 +47,23 @@ static bool find_kept(struct side *s, struct read_job *j)
     return false;
 }
 
+// Up to three batches lie in a spool at once, and octets are known before they are read only roughly.
+static uint64_t byte_limit(const struct side *s, const struct read_job *j)
+{
+    enum { LEAST = 1 << 20 };
+    uint64_t ours = spool_quota(s->spool) / 4, theirs = j->room / 2;
+    uint64_t limit = ours < theirs ? ours : theirs;
+    return limit > LEAST ? limit : LEAST;
+}
+
 static int read_new(struct side *s, struct read_job *j)
 {
     struct problem *problem = &j->head.problem;
     uint16_t site = j->head.peer->config->site;
-    struct door_read_request request = {
-        .peer = site, .after = j->after, .row_limit = (unsigned)j->head.peer->daemon->config->batch_rows};
+    struct door_read_request request = {.peer = site,
+                                        .after = j->after,
+                                        .row_limit = (unsigned)j->head.peer->daemon->config->batch_rows,
+                                        .byte_limit = byte_limit(s, j)};
     uint64_t offset;
     if (s->kept_count == 2 || (s->kept_count && s->kept[s->kept_count - 1].batch.number != j->after))
         side_forget_kept(s, s->kept_count); // the peer went back, or answered for all
@@ -125,6 +136,7 @@ void job_read(struct peer *p, const struct link_order *order)
     j->after = order->number;
     j->resume = order->resume;
     j->resume_at = order->offset;
+    j->room = order->room;
     job_submit(j);
 }
 

@@ -188,7 +188,7 @@ struct door_ops {
 
     int (*conflicts)(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem);
     int (*parked)(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem);
-    // Tries parked rows again (0: all); how many went in.
+    // Tries parked rows again (0: all); how many went in. -ENOENT: no row of that number waits on this site alone.
     int (*retry)(struct door *door, int64_t id, unsigned *done, struct problem *problem);
     // Decides a conflict (its id) or a parked row (the negative of its id) by hand: it leaves the list, and with
     // RESOLVE_TAKE_LOSER its row is written as an ordinary change of this site, made now. -EEXIST: the database refuses
@@ -207,6 +207,7 @@ struct door_ops {
 // Base of each implementation's own structure (first member).
 struct door {
     const struct door_ops *ops;
+    bool stops_on_error; // apply: a row that the database refuses fails the batch (-ECANCELED) instead of being parked
 };
 
 // Opens by URL: "sqlite:/path/file.db" or a libpq connection string ("postgresql://...", "host=... dbname=...").

@@ -92,6 +92,7 @@ static int apply(struct door *door, uint16_t peer, const void *bytes, size_t len
     int status = door_pg_schema(door, &schema, problem);
     if (status < 0)
         return status;
+    d->store.stops_on_error = door->stops_on_error;
     if (d->careful_left == 0)
         d->is_careful = false;
     else
@@ -102,6 +103,7 @@ static int apply(struct door *door, uint16_t peer, const void *bytes, size_t len
             break;
         wait_jittered(d->attempt);
     }
+    d->store.stops_on_error = false; // what people ask for by hand is parked again
     return status;
 }
 

@@ -99,6 +99,9 @@ int door_pg_collect(struct door *door, bool *more, struct problem *problem)
     unsigned peers = 0;
     *more = false;
     int result = door_pg_schema(door, &schema, problem);
+    // What is dropped need not be durable: after a crash it is dropped again.
+    if (result == 0)
+        result = pg_run(d, "BEGIN; SET LOCAL synchronous_commit = off", problem);
     if (result == 0)
         result = stable_condition(d, &condition, &cuts, &peers, problem);
     if (result == 1) {
@@ -110,6 +113,9 @@ int door_pg_collect(struct door *door, bool *more, struct problem *problem)
         if (result == 0 && !*more && cuts.len)
             result = pg_run(d, (const char *)cuts.data, problem);
     }
+    if (result == 0)
+        result = door_pg_commit(d, problem);
+    door_pg_rollback(d);
     buffer_fini(&condition);
     buffer_fini(&cuts);
     return result;

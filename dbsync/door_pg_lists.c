@@ -230,7 +230,6 @@ int door_pg_retry(struct door *door, int64_t id, unsigned *done, struct problem 
     const struct schema *schema;
     struct apply_result applied;
     struct arena arena = {0};
-    (void)id; // rows may wait for each other: all are tried
     *done = 0;
     int result = door_pg_schema(door, &schema, problem);
     door_pg_forget_transaction(d);
@@ -238,7 +237,7 @@ int door_pg_retry(struct door *door, int64_t id, unsigned *done, struct problem 
     if (result == 0)
         result = door_pg_begin(d, problem);
     if (result == 0)
-        result = apply_parked_again(&d->store, &arena, &applied, problem);
+        result = apply_parked_again(&d->store, id, &arena, &applied, problem);
     if (result == 0)
         result = store_pg_write_lists(d, problem);
     if (result == 0)

@@ -95,6 +95,7 @@ static void set_registers(struct door_pg *d, struct row *row, char op, struct ve
     const struct table *t = row->table;
     const struct pg_table *p = pg_table_of(d, t);
     row->life = op == 'D' || op == 'T' ? LIFE_DEAD : LIFE_LIVE;
+    row->is_born = op == 'I';
     row->life_version = v;
     for (unsigned c = 0; c < t->column_count; c++) {
         unsigned bit = (unsigned)p->column[c].attnum - 1;

@@ -56,7 +56,9 @@ static int apply(struct door *door, uint16_t peer, const void *bytes, size_t len
         status = door_sqlite_begin(d, true, problem);
     if (status < 0)
         return status;
+    d->store.stops_on_error = door->stops_on_error;
     status = apply_batch(&d->store, peer, bytes, len, arena, result, problem);
+    d->store.stops_on_error = false; // what people ask for by hand is parked again
     if (status == 0 && result->verdict == APPLY_DONE)
         status = door_sqlite_commit(d, problem);
     door_sqlite_rollback(d);

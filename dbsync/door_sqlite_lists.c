@@ -200,11 +200,10 @@ int door_sqlite_retry(struct door *door, int64_t id, unsigned *done, struct prob
     struct door_sqlite *d = door_sqlite_of(door);
     struct arena arena = {0};
     struct apply_result applied;
-    (void)id; // rows may wait for each other: all are tried
     *done = 0;
     int result = begin_decision(door, problem);
     if (result == 0)
-        result = apply_parked_again(&d->store, &arena, &applied, problem);
+        result = apply_parked_again(&d->store, id, &arena, &applied, problem);
     if (result == 0)
         result = door_sqlite_commit(d, problem);
     if (result == 0)

@@ -203,6 +203,7 @@ static void set_registers(struct row *row, char op, struct version v, sqlite3_st
 {
     const struct table *t = row->table;
     row->life = op == 'D' ? LIFE_DEAD : LIFE_LIVE;
+    row->is_born = op == 'I';
     row->life_version = v;
     for (unsigned c = 0; c < t->column_count; c++) {
         uint64_t mask = (uint64_t)sqlite3_column_int64(s, mask_at + (int)(c / 64));

@@ -227,7 +227,7 @@ int store_sqlite_parents(struct store *store, const struct table *table, unsigne
 int store_sqlite_children(struct store *store, const struct table *child, unsigned foreign_at, struct work **row,
                           unsigned count, store_found *found, void *context, struct arena *arena,
                           struct problem *problem);
-int store_sqlite_waiting(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+int store_sqlite_waiting(struct store *store, int64_t which, store_found *found, void *context, struct arena *arena,
                          struct problem *problem);
 int store_sqlite_unpark(struct store *store, struct work **row, unsigned count, struct problem *problem);
 int store_sqlite_load_parked(struct door_sqlite *d, struct work *w, struct arena *arena, struct problem *problem);

@@ -334,7 +334,8 @@ static void run_sending(struct link *l)
             push(l, (struct link_order){.wish = LINK_READ_BATCH,
                                         .number = reads_ahead ? s->batch.number : s->acked,
                                         .resume = s->resume,
-                                        .offset = s->resume_at});
+                                        .offset = s->resume_at,
+                                        .room = s->room});
         }
     }
     while (s->state == LINK_OUT_SENDING && l->out.len - l->out_at < OUT_LOW_BYTES) {
@@ -362,7 +363,9 @@ static void on_ack(struct link *l, const struct frame_ack *ack)
     s->acked = ack->applied;
     push(l, (struct link_order){.wish = LINK_ACKED, .number = s->acked});
     s->state = LINK_OUT_IDLE;
-    s->news = true;
+    // More is known to wait behind a limit, or behind a batch that was cut before this connection. For the rest the
+    // poll looks: batches follow each other no faster than that, and commits less often.
+    s->news |= s->batch.more || !s->batch.is_new;
     if (s->is_reading) // the one read ahead comes as the next
         s->state = LINK_OUT_READING;
     if (!s->has_ahead)
@@ -401,7 +404,8 @@ static void on_batch(struct link *l, const struct frame_batch *b)
     r->spool_number = 0;
     if (b->bytes - b->offset > r->room) {
         char text[160];
-        snprintf(text, sizeof text, "batch %llu has %llu octets, the spool's quota leaves room for %llu",
+        snprintf(text, sizeof text,
+                 "batch %llu has %llu octets, the spool's quota leaves room for %llu; raise `spool_quota` here",
                  (unsigned long long)b->number, (unsigned long long)(b->bytes - b->offset),
                  (unsigned long long)r->room);
         send_error(l, ENOSPC, false, true, text);
@@ -592,7 +596,7 @@ static void on_hello(struct link *l, const struct frame_hello *h)
     } else {
         struct outbound *s = &l->send;
         s->acked = h->applied;
-        s->credit = h->credit;
+        s->credit = s->room = h->credit;
         s->resume = h->spool_number;
         s->resume_at = h->spool_offset;
         memcpy(s->resume_digest, h->spool_digest, FRAME_DIGEST_LEN);

@@ -120,7 +120,8 @@ void link_met(struct link *link, int result, const char *text);
 // What the peer's state allows (paused, drift): neither stops the connection.
 void link_allow(struct link *link, bool may_send, bool may_apply);
 // batch.number 0: nothing to send. `bytes` stay until LINK_ACKED of this number, or until a later order to read
-// `after` a smaller number. A negative result: reading failed; it is asked for again later.
+// `after` a smaller number. A negative result: reading failed; it is asked for again later. After the acknowledgement
+// of a batch that was new and not `more`, the next one is read when link_news says so.
 void link_batch_ready(struct link *link, int result, const struct door_batch *batch, const uint8_t *bytes,
                       const uint8_t digest[FRAME_DIGEST_LEN], const uint8_t resume_digest[FRAME_DIGEST_LEN]);
 void link_spooled(struct link *link, int result, uint64_t room_bytes);
@@ -141,6 +142,7 @@ struct link_order {
     const uint8_t *bytes; // SEND, SPOOL
     size_t len;
     uint64_t number, offset, resume;
+    uint64_t room; // READ_BATCH: octets that the peer had room for when it connected
     const struct frame *frame;
     const char *text; // CLOSE
 };

@@ -24,6 +24,7 @@ struct outbound {
     uint64_t at;                // next octet to send
     uint64_t acked;             // cut
     uint64_t credit, used;      // octets since HELLO: allowed, sent
+    uint64_t room;              // credit at HELLO
     uint64_t resume, resume_at; // the peer's offer
     uint8_t resume_digest[FRAME_DIGEST_LEN];
     bool is_reading; // READ_BATCH is open

@@ -84,16 +84,6 @@ static struct clash find_clash(const struct row *unseen, const struct row *incom
     return clash;
 }
 
-// An insert wrote life and every group at once.
-static bool is_insert(const struct row *row)
-{
-    for (unsigned g = 0; g < row->table->group_count; g++) {
-        if (!row_has_group(row, g) && !row->table->column[row->table->group_first[g]].in_key)
-            return false;
-    }
-    return row->life == LIFE_LIVE;
-}
-
 static void add_conflict(struct merge_result *result, enum conflict_kind kind, const struct row *local,
                          const struct row *incoming, const struct clash *clash, bool local_lost)
 {
@@ -120,7 +110,7 @@ static void list_conflicts(const struct merge_input *input, struct merge_result 
         return;
     }
     struct clash clash = find_clash(local, incoming);
-    enum conflict_kind kind = is_insert(local) && is_insert(incoming) ? CONFLICT_INSERT_INSERT : CONFLICT_UPDATE_UPDATE;
+    enum conflict_kind kind = local->is_born && incoming->is_born ? CONFLICT_INSERT_INSERT : CONFLICT_UPDATE_UPDATE;
     if (clash.life) {
         const struct row *loser = clash.local_lost ? local : incoming;
         kind = loser->life == LIFE_DEAD ? CONFLICT_DELETE_UPDATE : CONFLICT_UPDATE_DELETE;

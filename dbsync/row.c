@@ -29,6 +29,7 @@ struct row *row_clone(struct arena *arena, const struct row *row)
     unsigned n = row->table->column_count;
     struct row *copy = empty(arena, row->table, row->key);
     copy->life = row->life;
+    copy->is_born = row->is_born;
     copy->life_version = row->life_version;
     memcpy(copy->value, row->value, n * sizeof *row->value);
     memcpy(copy->version, row->version, n * sizeof *row->version);
@@ -87,6 +88,7 @@ int row_compare_group(const struct row *a, const struct row *b, unsigned group)
 void row_join(struct row *into, const struct row *from)
 {
     const struct table *t = into->table;
+    into->is_born |= from->is_born;
     if (row_compare_life(into, from) < 0) {
         into->life = from->life;
         into->life_version = from->life_version;

@@ -27,6 +27,7 @@ struct row {
     const struct table *table;
     struct key key;
     uint8_t life; // enum life
+    bool is_born; // an insert is among what made it; for the names of conflicts alone
     struct version life_version;
     struct value *value;     // [column_count]; valid where known
     struct version *version; // [column_count]; equal within a group; stable: no register

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 
+enum { BORN = 0x80 }; // beside enum life
+
 static void put_version(struct buffer *out, struct version v)
 {
     buffer_u64(out, (uint64_t)v.hlc);
@@ -24,7 +26,7 @@ static struct version get_version(struct bytes_reader *in)
 
 void row_encode_versions(struct buffer *out, const struct row *row)
 {
-    buffer_u8(out, row->life);
+    buffer_u8(out, (uint8_t)(row->life | (row->is_born ? BORN : 0)));
     put_version(out, row->life_version);
     buffer_varint(out, row->table->column_count);
     for (unsigned c = 0; c < row->table->column_count; c++) {
@@ -37,7 +39,9 @@ void row_encode_versions(struct buffer *out, const struct row *row)
 
 static void get_versions(struct row *row, struct bytes_reader *in)
 {
-    row->life = bytes_u8(in);
+    uint8_t life = bytes_u8(in);
+    row->is_born = (life & BORN) != 0;
+    row->life = life & (uint8_t)~BORN;
     row->life_version = get_version(in);
     unsigned count = (unsigned)bytes_bounded(in, row->table->column_count);
     for (unsigned c = 0; c < row->table->column_count; c++) {

@@ -375,7 +375,10 @@ int spool_append(struct spool *s, enum spool_side side, uint16_t peer, uint64_t 
         return -EINVAL;
     if (len > spool_room(s))
         return problem_set(problem, ENOSPC,
-                           "%s: the quota of %" PRIu64 " octets is used up; raise `spool_quota` or make room",
+                           "%s: a batch does not fit into the %" PRIu64
+                           " octets that `spool_quota` leaves each peer and "
+                           "direction (it cannot be divided: one transaction, or what came while the daemon was away); "
+                           "raise `spool_quota` here and at the peer",
                            s->directory, s->quota);
     if (write_at(o->fd, bytes, len, SPOOL_HEAD_LEN + o->size) != 0) {
         int result = failed(s, o, "write", problem); // what was half written lies behind `size` and is written again
@@ -472,6 +475,11 @@ uint64_t spool_pending(const struct spool *s, uint16_t peer)
 uint64_t spool_bytes(const struct spool *s)
 {
     return s->bytes;
+}
+
+uint64_t spool_quota(const struct spool *s)
+{
+    return s->quota;
 }
 
 uint64_t spool_room(const struct spool *s)

@@ -51,6 +51,7 @@ void spool_drop(struct spool *spool, enum spool_side side, uint16_t peer, uint64
 // The latest inbound batch that is on disk, complete or not: 0 when there is none.
 uint64_t spool_pending(const struct spool *spool, uint16_t peer);
 uint64_t spool_bytes(const struct spool *spool);
+uint64_t spool_quota(const struct spool *spool);
 uint64_t spool_room(const struct spool *spool); // octets that may still be appended
 
 // What a head says: 0, or -EBADMSG. For spool.c and its tests; pure.

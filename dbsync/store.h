@@ -49,6 +49,8 @@ struct work {
     void *private_data;
 };
 
+enum { STORE_WAITING_PARENT = -1, STORE_WAITING_ALL = 0 };
+
 // Called for each row found by `holders` and `children`: `at` is the index in the array given, `key` the found row's.
 typedef void store_found(void *context, unsigned at, const struct table *table, struct key key);
 
@@ -131,8 +133,8 @@ struct store_ops {
     int (*park)(struct store *store, uint16_t peer, uint64_t number, const struct park_entry *entry,
                 struct problem *problem);
 
-    // Rows that wait for their parent (or, `all`: rows parked on this site alone, for whatever reason).
-    int (*waiting)(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+    // Rows parked on this site alone: those that wait for their parent, or all, or the one of a number in the list.
+    int (*waiting)(struct store *store, int64_t which, store_found *found, void *context, struct arena *arena,
                    struct problem *problem);
     // Forgets what was parked of these rows on this site alone.
     int (*unpark)(struct store *store, struct work **row, unsigned count, struct problem *problem);
@@ -154,7 +156,8 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     const struct schema *schema;
-    uint16_t site; // our own
+    uint16_t site;       // our own
+    bool stops_on_error; // door.h
 };
 
 #ifdef __cplusplus

@@ -468,14 +468,17 @@ static int unpark(struct store *store, struct work **row, unsigned count, struct
     return result;
 }
 
-static int waiting(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+static int waiting(struct store *store, int64_t which, store_found *found, void *context, struct arena *arena,
                    struct problem *problem)
 {
     struct door_pg *d = door_pg_of_store(store);
-    if (!d->knows_parked && !all)
+    bool all = which == STORE_WAITING_ALL;
+    if (!d->knows_parked && which == STORE_WAITING_PARENT)
         return 0;
-    PGresult *r = pg_askf(d, problem, "SELECT tbl, key FROM dbsync.parked WHERE reason = %d OR (%s AND reason <> %d)",
-                          PARK_MISSING_PARENT, all ? "true" : "false", PARK_UNIQUE);
+    PGresult *r = pg_askf(d, problem,
+                          "SELECT tbl, key FROM dbsync.parked WHERE reason <> %d AND (%s OR id = %lld OR (%lld < 0 AND "
+                          "reason = %d))",
+                          PARK_UNIQUE, all ? "true" : "false", (long long)which, (long long)which, PARK_MISSING_PARENT);
     if (!r)
         return -pg_errno(d);
     d->knows_parked |= PQntuples(r) > 0;

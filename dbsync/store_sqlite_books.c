@@ -163,16 +163,19 @@ int store_sqlite_unpark(struct store *store, struct work **row, unsigned count, 
     return result;
 }
 
-int store_sqlite_waiting(struct store *store, bool all, store_found *found, void *context, struct arena *arena,
+int store_sqlite_waiting(struct store *store, int64_t which, store_found *found, void *context, struct arena *arena,
                          struct problem *problem)
 {
     struct door_sqlite *d = store_sqlite_door(store);
     sqlite3_stmt *s =
-        sqlite_cached(d, "SELECT tbl, key FROM dbsync_parked WHERE reason = ?1 OR (?2 AND reason <> ?3)", problem);
+        sqlite_cached(d,
+                      "SELECT tbl, key FROM dbsync_parked WHERE reason <> ?3 AND (?2 = 0 OR id = ?2 OR (?2 < 0 AND "
+                      "reason = ?1))",
+                      problem);
     if (!s)
         return d->failure;
     sqlite3_bind_int(s, 1, PARK_MISSING_PARENT);
-    sqlite3_bind_int(s, 2, all);
+    sqlite3_bind_int64(s, 2, which);
     sqlite3_bind_int(s, 3, PARK_UNIQUE);
     int result;
     while ((result = sqlite_step(d, s, problem)) == 1) {
