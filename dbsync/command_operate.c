@@ -267,16 +267,18 @@ enum command_exit command_resolve(struct command_call *c)
     while (how < 3 && strcmp(name[how], c->argv[1]) != 0)
         how++;
     if (how == 3)
-        fputs("signpost-dbsync: wanted: resolve ID keep|take-loser|discard\n", stderr);
-    if (how == 3 || !take_id(c->argv[0], &id))
+        fputs("signpost-dbsync: wanted: resolve ID keep|take-loser|discard, with parked:ID for a parked row\n", stderr);
+    bool is_parked = strncmp(c->argv[0], "parked:", 7) == 0;
+    if (how == 3 || !take_id(c->argv[0] + (is_parked ? 7 : 0), &id))
         return COMMAND_USAGE;
+    id = is_parked ? -id : id;
     if (!c->door->ops->resolve)
         return command_fail("resolve: not supported by this engine yet");
     if (c->door->ops->resolve(c->door, id, (enum door_resolution)how, &problem) < 0)
         return command_fail("%s", problem.text);
     command_nudge(c);
-    return command_done(c, json_pack("{s:I, s:s}", "id", (json_int_t)id, "resolved", name[how]), "%lld: %s",
-                        (long long)id, name[how]);
+    return command_done(c, json_pack("{s:s, s:s}", "id", c->argv[0], "resolved", name[how]), "%s: %s", c->argv[0],
+                        name[how]);
 }
 
 // ---- pause, resume ----
@@ -338,7 +340,6 @@ enum command_exit command_gc(struct command_call *c)
     return command_done(c, json_pack("{s:i}", "rounds", (int)rounds), "what is stable is dropped");
 }
 
-// Waits until the ranges that the daemon compares stop coming.
 enum command_exit command_verify(struct command_call *c)
 {
     const struct config_peer *peer = command_peer(c, c->argv[0]);
@@ -351,7 +352,8 @@ enum command_exit command_verify(struct command_call *c)
         return command_fail("%s", problem.text);
     command_nudge(c);
     return command_done(c, json_pack("{s:s}", "verifying", peer->name),
-                        "%s compares its rows with ours; `status` there shows the ranges that differ", peer->name);
+                        "%s compares its rows with ours; `status` shows the ranges that differ, there and here",
+                        peer->name);
 }
 
 static enum command_exit wait_for(struct command_call *c, const struct config_peer *peer, uint64_t position,

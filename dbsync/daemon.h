@@ -93,6 +93,7 @@ struct peer {
     char hold[DAEMON_TEXT_CAP];          // why an inbound batch waits; empty: it does not
     char down_reason[DAEMON_TEXT_CAP];
     struct drift drift;
+    struct frame_verified verified_there; // what the peer found when it compared our digests
     uint64_t last_apply_ms;
     struct peer_totals totals;
 };

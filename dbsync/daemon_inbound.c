@@ -220,6 +220,8 @@ static void apply_done(struct job *job)
         link_applied(p->link, j->head.result, &j->result, j->head.problem.text, j->room);
         if (j->head.result == 0)
             ask_for_rows(p, &j->result);
+        if (j->head.result == 0 && j->result.digests)
+            link_verified(p->link, p->totals.digests, p->totals.digests_differ, p->totals.digests_busy);
         if (j->head.result == -ESTALE)
             p->collect_at_ms = 0;
         net_pump(p);

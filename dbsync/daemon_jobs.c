@@ -283,9 +283,12 @@ void job_meet(struct peer *p, const struct frame_hello *hello)
 
 // ---- poll ----
 
+enum { FULL_POLL_MS = 500 };
+
 struct poll_job {
     struct head head;
     bool is_full, has_news;
+    int64_t took_us; // of a full one
     struct door_peer known;
     struct door_counts counts;
     uint64_t schema_hash;
@@ -321,8 +324,10 @@ static void run_poll(struct job *job)
     if (result == 0)
         result =
             side_judged(s, s->door->ops->has_news(s->door, j->head.peer->config->site, &j->has_news, &j->head.problem));
+    int64_t start = job_micros(CLOCK_MONOTONIC);
     if (result == 0 && j->is_full)
         result = side_judged(s, full_poll(j));
+    j->took_us = job_micros(CLOCK_MONOTONIC) - start;
     j->head.result = result;
 }
 
@@ -395,6 +400,12 @@ static void poll_done(struct job *job)
     struct poll_job *j = (struct poll_job *)job;
     struct peer *p = j->head.peer;
     p->is_polling = false;
+    if (j->is_full &&
+        p->poll_full_at_ms ==
+            UINT64_MAX) { // not asked for anew; counting a long backlog takes its time: at most a twentieth of it
+        uint64_t pause_ms = (uint64_t)j->took_us / 1000 * 20;
+        p->poll_full_at_ms = uv_now(p->daemon->loop) + (pause_ms > FULL_POLL_MS ? pause_ms : FULL_POLL_MS);
+    }
     if (j->head.result < 0) {
         if (j->head.result != -EAGAIN)
             peer_problem(p, j->head.problem.text);

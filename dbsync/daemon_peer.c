@@ -8,8 +8,6 @@
 #include "dbsync/daemon.h"
 #include "dbsync/log.h"
 
-enum { FULL_POLL_MS = 500 };
-
 static int open_side(struct side *s, struct peer *p, const char *name, struct problem *problem)
 {
     struct daemon *d = p->daemon;
@@ -162,6 +160,12 @@ static void show(struct peer *p, const struct frame *f)
         log_error("%s: table %s differs; there: %s; here: %s", name, p->drift.table, p->drift.theirs,
                   p->drift.ours ? p->drift.ours : "(not compared yet)");
         break;
+    case FRAME_VERIFIED:
+        if (f->verified.differ > p->verified_there.differ)
+            log_error("%s: verify found ranges of rows there that differ from ours: %llu in all", name,
+                      (unsigned long long)f->verified.differ);
+        p->verified_there = f->verified;
+        break;
     case FRAME_HELLO:
     case FRAME_BATCH:
     case FRAME_DATA:
@@ -222,7 +226,7 @@ void peer_poll(struct peer *p)
         return;
     bool is_full = now >= p->poll_full_at_ms;
     if (is_full)
-        p->poll_full_at_ms = now + FULL_POLL_MS;
+        p->poll_full_at_ms = UINT64_MAX; // until it is done
     job_poll(p, is_full);
 }
 

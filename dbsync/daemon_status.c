@@ -70,15 +70,21 @@ static void put_link(json_t *o, const struct peer *p)
     json_object_set_new(o, "acked", number(s.acked > p->known.acked ? s.acked : p->known.acked));
 }
 
+static json_t *verified_json(const struct frame_verified *v)
+{
+    return json_pack("{s:I, s:I, s:I}", "ranges", (json_int_t)v->ranges, "differ", (json_int_t)v->differ, "busy",
+                     (json_int_t)v->busy);
+}
+
 static void put_totals(json_t *o, const struct peer *p)
 {
     const struct peer_totals *t = &p->totals;
     const struct link_counters *c = link_counted(p->link);
     double ratio = c->rows_sent ? (double)t->changes_read / (double)c->rows_sent : 1;
     json_object_set_new(o, "changes_per_row_sent", json_real(ratio));
-    json_object_set_new(o, "verified",
-                        json_pack("{s:I, s:I, s:I}", "ranges", (json_int_t)t->digests, "differ",
-                                  (json_int_t)t->digests_differ, "busy", (json_int_t)t->digests_busy));
+    const struct frame_verified here = {t->digests, t->digests_differ, t->digests_busy};
+    json_object_set_new(o, "verified", verified_json(&here));
+    json_object_set_new(o, "verified_there", verified_json(&p->verified_there));
     json_object_set_new(o, "rows_sent", number(c->rows_sent));
     json_object_set_new(o, "rows_received", number(c->rows_received));
     json_object_set_new(o, "rows_applied", number(t->rows_applied));

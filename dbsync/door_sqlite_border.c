@@ -58,6 +58,25 @@ static int weigh(struct door_sqlite *d, int64_t low, int64_t high, uint64_t *oct
     return result < 0 ? result : 0;
 }
 
+int door_sqlite_backlog_octets(struct door_sqlite *d, int64_t low, uint64_t rows, uint64_t *octets,
+                               struct problem *problem)
+{
+    enum { SAMPLE = 200 };
+    const struct schema *schema;
+    int64_t seq = 0;
+    uint64_t weight = 0;
+    *octets = 0;
+    int result = door_sqlite_schema(&d->door, &schema, problem);
+    if (result == 0)
+        result = sqlite_number(d, "SELECT seq FROM dbsync_clock", 0, 0, &seq, problem);
+    int64_t from = seq - low > SAMPLE ? seq - SAMPLE : low;
+    if (result == 0 && seq > from)
+        result = weigh(d, from, seq, &weight, problem);
+    if (result == 0 && seq > from)
+        *octets = weight * rows / (uint64_t)(seq - from);
+    return result == -ESTALE ? 0 : result; // shown elsewhere
+}
+
 // Whether changes are to be weighed at all: not while the whole file is smaller than the limit.
 static int must_weigh(struct door_sqlite *d, uint64_t limit, bool *must, struct problem *problem)
 {

@@ -220,6 +220,10 @@ int door_sqlite_peers(struct door *door, struct door_peer *peer, unsigned cap, u
         p->backlog_rows = (uint64_t)sqlite3_column_int64(s, 10);
         strncpy(p->boot_table, (const char *)sqlite3_column_text(s, 11), sizeof p->boot_table - 1);
         p->is_bootstrapping = p->boot_table[0] != 0;
+        if (p->backlog_rows)
+            result =
+                door_sqlite_backlog_octets(d, sqlite3_column_int64(s, 12), p->backlog_rows, &p->backlog_bytes, problem);
+        result = result < 0 ? result : 1;
         p->backlog_age_us = p->backlog_rows ? backlog_age(d, sqlite3_column_int64(s, 12)) : 0;
     }
     if (s)

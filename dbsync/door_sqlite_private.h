@@ -184,6 +184,9 @@ int door_sqlite_note_border(struct door_sqlite *d, int64_t cut_seq, int64_t seq,
 // the next one.
 int door_sqlite_choose_high(struct door_sqlite *d, int64_t low, int64_t seq, const struct door_read_request *limits,
                             int64_t *high, struct problem *problem);
+// Octets of what waits behind `low`, from the latest changes' average.
+int door_sqlite_backlog_octets(struct door_sqlite *d, int64_t low, uint64_t rows, uint64_t *octets,
+                               struct problem *problem);
 int door_sqlite_forget_borders(struct door_sqlite *d, int64_t low, int64_t high, struct problem *problem);
 
 int door_sqlite_boot_pending(struct door_sqlite *d, uint16_t peer, bool *pending, struct problem *problem);

@@ -109,6 +109,11 @@ static void put_body(struct buffer *out, const struct frame *frame, const struct
                      frame->schema.definition.len < FRAME_DEFINITION_MAX ? frame->schema.definition.len
                                                                          : FRAME_DEFINITION_MAX);
         break;
+    case FRAME_VERIFIED:
+        buffer_u64(out, frame->verified.ranges);
+        buffer_u64(out, frame->verified.differ);
+        buffer_u64(out, frame->verified.busy);
+        break;
     case FRAME_ERROR:
         buffer_u16(out, frame->error.code);
         buffer_u8(out, (uint8_t)(frame->error.is_fatal | frame->error.may_retry << 1));
@@ -256,6 +261,11 @@ static void get_body(struct bytes_reader *in, struct frame *frame)
     case FRAME_SCHEMA:
         frame->schema.table = get_text(in, SCHEMA_NAME_MAX);
         frame->schema.definition = get_text(in, FRAME_DEFINITION_MAX);
+        break;
+    case FRAME_VERIFIED:
+        frame->verified.ranges = bytes_u64(in);
+        frame->verified.differ = bytes_u64(in);
+        frame->verified.busy = bytes_u64(in);
         break;
     case FRAME_ERROR:
         get_error(in, &frame->error);

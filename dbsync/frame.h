@@ -52,6 +52,7 @@ enum frame_type {
     FRAME_REQUEST,
     FRAME_SCHEMA,
     FRAME_ERROR,
+    FRAME_VERIFIED,
     FRAME_TYPE_END
 };
 
@@ -119,6 +120,10 @@ struct frame_schema {
     struct value table, definition;
 };
 
+struct frame_verified { // what comparing the receiver's digests has found since the sender's daemon started
+    uint64_t ranges, differ, busy;
+};
+
 struct frame_error {
     uint16_t code; // positive errno
     bool is_fatal, may_retry;
@@ -138,6 +143,7 @@ struct frame {
         struct frame_request request;
         struct frame_schema schema;
         struct frame_error error;
+        struct frame_verified verified;
     };
 };
 

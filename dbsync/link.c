@@ -240,6 +240,13 @@ void link_request(struct link *l, const struct frame_request *request)
         send_frame(l, &f);
 }
 
+void link_verified(struct link *l, uint64_t ranges, uint64_t differ, uint64_t busy)
+{
+    struct frame f = {.type = FRAME_VERIFIED, .verified = {ranges, differ, busy}};
+    if (l->is_met)
+        send_frame(l, &f);
+}
+
 void link_show_schema(struct link *l, const struct table *table)
 {
     struct frame f = {.type = FRAME_SCHEMA, .schema = {text_value(table->name), text_value(table->definition)}};
@@ -656,6 +663,7 @@ static void handle(struct link *l)
     case FRAME_HOLD:
     case FRAME_SCHEMA:
     case FRAME_ERROR:
+    case FRAME_VERIFIED:
         push(l, (struct link_order){.wish = LINK_SHOW, .frame = f});
         if (f->type == FRAME_ERROR && f->error.is_fatal) {
             snprintf(l->why, sizeof l->why, "the peer says: %.*s", (int)f->error.text.len, f->error.text.bytes);

@@ -54,7 +54,7 @@ enum link_wish {
     LINK_ACKED,       // the peer has applied cut `number` durably: tell the door
     LINK_MEET,        // HELLO came (`frame`): peer_meet, compare schemas. Answer: link_met
     LINK_REQUESTED,   // the peer asks for rows, a table, digests: `frame.request`
-    LINK_SHOW,        // SCHEMA, HOLD or ERROR of the peer (`frame`): for log and status
+    LINK_SHOW,        // SCHEMA, HOLD, VERIFIED or ERROR of the peer (`frame`): for log and status
     LINK_CLOSE        // close the connection; `text` says why. Everything is sent already
 };
 
@@ -130,6 +130,8 @@ void link_finished(struct link *link, int result, const uint8_t digest[FRAME_DIG
 void link_applied(struct link *link, int status, const struct apply_result *result, const char *text,
                   uint64_t room_bytes);
 void link_request(struct link *link, const struct frame_request *request);
+// Tells the peer what comparing its digests has found, all in all.
+void link_verified(struct link *link, uint64_t ranges, uint64_t differ, uint64_t busy);
 // Sends a table's definition to be shown beside the peer's.
 void link_show_schema(struct link *link, const struct table *table);
 void link_news(struct link *link); // the door may have something to send

@@ -88,6 +88,10 @@ std::vector<struct frame> one_of_each()
     f.error.table = text("t");
     f.error.text = text("why");
     all.push_back(f);
+    f = {};
+    f.type = FRAME_VERIFIED;
+    f.verified = {12, 3, 1};
+    all.push_back(f);
     return all;
 }
 
