@@ -18,7 +18,7 @@ struct heartbeats {
     void (*before)(void *user);
     void *user;
     uv_poll_t *poll;
-    int64_t lag_ms;
+    int64_t lag_ms, lag_told_ms; // as heard; as our own site's verdict has it
     uint64_t lag_at_ns; // when it was told
     struct heartbeats_peer peer[HEARTBEAT_PEER_MAX];
     unsigned peer_count;
@@ -190,7 +190,7 @@ struct heartbeats *heartbeats_start(uv_loop_t *loop, const struct config *config
     h->watch = watch;
     h->before = before;
     h->user = user;
-    h->lag_ms = -1;
+    h->lag_ms = h->lag_told_ms = -1;
     if (start_link(h, loop, config, why) == 0) {
         heartbeats_update(h);
         return h;
@@ -238,14 +238,32 @@ bool heartbeats_differ(const struct config *a, const struct config *b)
     return differ;
 }
 
+// Our own site's verdict has its figure like the others', so that every node puts the sites in the same order.
+static void tell_own_lag(struct heartbeats *h)
+{
+    const int own = steering_config(h->steering)->node.site_at;
+    if (own == CONFIG_NONE || h->lag_ms == h->lag_told_ms)
+        return;
+    const struct evidence_event event = {.at_ns = uv_hrtime(),
+                                         .kind = EVIDENCE_FIGURES,
+                                         .site = (uint16_t)own,
+                                         .load_permille = -1,
+                                         .lag_ms = h->lag_ms};
+    h->lag_told_ms = h->lag_ms;
+    steering_event(h->steering, &event);
+}
+
 void heartbeats_update(struct heartbeats *h)
 {
     if (!h || !h->link)
         return;
     const struct config *config = steering_config(h->steering);
     // Who told the figure may be gone: an old one is not known.
-    const bool is_fresh = h->lag_at_ns && uv_hrtime() - h->lag_at_ns < HEARTBEATS_LAG_MAX_AGE_NS;
-    struct heartbeat_message m = {.load_permille = -1, .lag_ms = is_fresh ? h->lag_ms : -1};
+    if (h->lag_at_ns && uv_hrtime() - h->lag_at_ns >= HEARTBEATS_LAG_MAX_AGE_NS) {
+        h->lag_ms = -1;
+        tell_own_lag(h);
+    }
+    struct heartbeat_message m = {.load_permille = -1, .lag_ms = h->lag_ms};
     if (config->node.site_at != CONFIG_NONE) {
         const struct verdict_site *own = steering_site(h->steering, (unsigned)config->node.site_at);
         m.load_permille = own->load_permille;
@@ -265,6 +283,7 @@ void heartbeats_set_lag(struct heartbeats *h, int64_t lag_ms)
         return;
     h->lag_ms = lag_ms;
     h->lag_at_ns = uv_hrtime();
+    tell_own_lag(h);
 }
 
 unsigned heartbeats_peer_count(const struct heartbeats *h)

@@ -63,7 +63,7 @@ int evidence_parse(struct evidence_event *e, const char *line)
     int fields = sscanf(line, "%" SCNu64 " %u %u %u %u %u %u %u %" SCNu64 " %" SCNu64 " %" SCNd32 " %" SCNd64 "%n",
                         &e->at_ns, &kind, &site, &group, &member, &result, &reason, &operator_state, &e->response_ns,
                         &e->duration_ns, &e->load_permille, &e->lag_ms, &used);
-    if (fields != 12 || kind > EVIDENCE_STALL || site > UINT16_MAX || group > UINT16_MAX || member > UINT16_MAX ||
+    if (fields != 12 || kind > EVIDENCE_FIGURES || site > UINT16_MAX || group > UINT16_MAX || member > UINT16_MAX ||
         result > EVIDENCE_DOWN || reason >= EVIDENCE_REASON_COUNT || operator_state > OPERATOR_DRAIN)
         return -EINVAL;
     e->kind = (enum evidence_kind)kind;

@@ -20,7 +20,8 @@ enum evidence_kind {
     EVIDENCE_HEARTBEAT, // an authentic message of a site's node
     EVIDENCE_OPERATOR,  // up, down, drain or auto
     EVIDENCE_WORD,      // what another node says about a site
-    EVIDENCE_STALL      // this process was late by `duration_ns`: nobody is to blame for silence meanwhile
+    EVIDENCE_STALL,     // this process was late by `duration_ns`: nobody is to blame for silence meanwhile
+    EVIDENCE_FIGURES    // what a program beside us says of our own site: its replication lag
 };
 
 enum evidence_result { EVIDENCE_UNKNOWN, EVIDENCE_UP, EVIDENCE_DOWN };
@@ -68,7 +69,7 @@ struct evidence_event {
     uint64_t response_ns;                  // PROBE: time the answer took; HEARTBEAT: the site's own figure; 0: none
     uint64_t duration_ns;                  // STALL: how late; OPERATOR: how long the state holds, 0: until changed
     int32_t load_permille; // BALANCER, HEARTBEAT: 0..1000 of what the site can take, more when over; -1: not said
-    int64_t lag_ms;        // HEARTBEAT: replication lag of the site's database; -1: not said
+    int64_t lag_ms;        // HEARTBEAT, FIGURES: replication lag of the site's database; -1: not said
     char detail[EVIDENCE_DETAIL_CAP]; // for people: "status 503", an operator's reason
 };
 

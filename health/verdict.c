@@ -293,6 +293,10 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
     if (e->site >= engine->site_count)
         return false;
     struct site *s = &engine->site[e->site];
+    if (e->kind == EVIDENCE_FIGURES) { // no sign of life of its servers
+        s->lag_ms = e->lag_ms;
+        return false;
+    }
     note_seen(s, e);
     switch (e->kind) {
     case EVIDENCE_PROBE:
@@ -310,6 +314,7 @@ bool verdict_event(struct verdict_engine *engine, const struct evidence_event *e
     case EVIDENCE_WORD:
         return e->group < engine->voice_count && take_word(engine, &s->voice[e->group], e);
     case EVIDENCE_STALL:
+    case EVIDENCE_FIGURES:
         break;
     }
     return false;

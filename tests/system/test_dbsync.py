@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two real daemons keep two SQLite files in step over TLS: what the claims ask of the sites' databases."""
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -216,6 +217,9 @@ def test_the_replication_lag_is_told_to_signpost_control(tmp_path):
         wait_until((tmp_path / "control.sock").exists, 10, f"signpost-control is there: {control.log()}")
         with Pair(tmp_path, extra=f'control = "{tmp_path}/control.sock";') as pair:
             wait_until(lambda: "is told the replication lag" in pair.ams.log(), 10, f"the lag is told: {pair.ams.log()}")
+            ask = [program("signpostctl"), "--socket", str(tmp_path / "control.sock"), "--json", "sites"]
+            wait_until(lambda: '"lag": 0.' in subprocess.run(ask, capture_output=True, text=True, check=False).stdout, 10,
+                       "our own site's verdict has it")
             control.stop()
             wait_until(lambda: "cannot be told the replication lag" in pair.ams.log(), 10, "and its end is noticed")
     finally:

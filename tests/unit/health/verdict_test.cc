@@ -328,6 +328,24 @@ TEST(Verdict, AStallForgivesAllSilence)
     EXPECT_EQ(w.see(1).reason, VERDICT_REASON_GOOD);
 }
 
+TEST(Verdict, FiguresOfOurOwnSiteAreNoSignOfLifeOfItsServers)
+{
+    World w;
+    w.settle();
+    evidence_event e = w.event(EVIDENCE_FIGURES, 0);
+    e.lag_ms = 1234;
+    EXPECT_FALSE(verdict_event(w.engine.get(), &e));
+    w.tick();
+    EXPECT_EQ(w.see(0).lag_ms, 1234);
+    EXPECT_TRUE(w.see(0).is_confirmed);
+    w.take(w.event(EVIDENCE_STALL, 0));
+    w.now += 100 * MS;
+    w.take(w.event(EVIDENCE_FIGURES, 0));
+    w.tick();
+    EXPECT_EQ(w.see(0).lag_ms, -1) << "not known any more";
+    EXPECT_FALSE(w.see(0).is_confirmed);
+}
+
 TEST(Verdict, EvidenceThatGrewOldLeavesTheVerdictAsItWas)
 {
     World w;
