@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from lablib.dbsync import Authority, Pair
+from lablib.dbsync import PAIR_SCHEMA, Authority, Pair
 from lablib.lab import program
 from lablib.process import Process, wait_until
 
@@ -169,10 +169,12 @@ def test_verify_finds_a_row_that_differs(tmp_path):
         pair.ams.command("verify", "fra")
         wait_until(lambda: pair.fra.peer()["verified"]["ranges"] >= 3, 15, "all ranges are compared")
         assert pair.fra.peer()["verified"]["differ"] == 0
+        wait_until(lambda: pair.ams.peer()["verified_there"]["ranges"] >= 3, 10, "the site that asked is told")
         uncaptured(pair.fra, "UPDATE orders SET total = 0 WHERE id = 1500")
         pair.wait_up()
         pair.ams.command("verify", "fra")
         wait_until(lambda: pair.fra.peer()["verified"]["differ"] > 0, 15, "the difference is found")
+        wait_until(lambda: pair.ams.peer()["verified_there"]["differ"] > 0, 10, "and told")
 
 
 def test_the_daemon_says_when_it_is_ready_and_why_it_does_not_start(tmp_path):
@@ -209,6 +211,38 @@ def test_a_new_certificate_is_used_from_the_next_connection_on(tmp_path):
         assert "certificates were read again" in pair.ams.log()
         pair.ams.fill(1, 10)
         pair.wait_equal()
+
+
+def test_a_backlog_larger_than_the_spool_is_sent_in_batches_that_fit(tmp_path):
+    with Pair(tmp_path, extra='spool_quota = "16M";', proxy=True) as pair:
+        pair.cutter.cut()
+        wait_until(lambda: pair.ams.peer()["link"] == "down", 10, "the link is cut")
+        for part in range(12):  # 15 MB in all; each direction may hold 8
+            pair.ams.fill(1 + 2000 * part, 1500, 850)
+            wait_until(lambda n=1500 * (part + 1): pair.ams.peer()["backlog_rows"] >= n, 10, "the daemon has seen it")
+        assert pair.ams.peer()["backlog_bytes"] > 10_000_000
+        pair.cutter.heal()
+        pair.wait_equal(60)
+        assert pair.ams.metric("batches_sent_total") >= 4
+
+
+def test_a_row_that_cannot_be_written_stops_the_stream_if_it_shall_and_goes_on_when_it_can(tmp_path):
+    with Pair(tmp_path, extra='on_error = "stop";') as pair:
+        pair.fra.sql("DROP TABLE orders")
+        pair.fra.sql(PAIR_SCHEMA.replace("note)", "note CHECK (note <> 'bad'))"))
+        pair.fra.command("add")
+        wait_until(lambda: all(s.peer()["state"] == "running" for s in pair.sites), 15, "the tables are alike for us")
+        pair.ams.sql("INSERT INTO orders VALUES(1, 'a', 1, 'good')")
+        pair.wait_equal()
+        pair.ams.sql("INSERT INTO orders VALUES(7, 'a', 1, 'bad')")
+        wait_until(lambda: pair.fra.peer()["state"] == "held" and 'row {"id": 7}' in pair.fra.peer()["reason"], 15, "it stops")
+        wait_until(lambda: "on_error" in pair.ams.peer()["peer_says"], 10, "and says so at the other site")
+        pair.ams.sql("INSERT INTO orders VALUES(8, 'a', 1, 'good')")
+        assert pair.fra.command("parked").stdout == ""
+        pair.fra.sql("DROP TABLE orders")
+        pair.fra.sql(PAIR_SCHEMA + "INSERT INTO orders VALUES(1, 'a', 1, 'good');")
+        pair.fra.command("add")
+        pair.wait_equal(30)
 
 
 def test_a_batch_that_the_spool_has_no_room_for_is_told_and_costs_nothing(tmp_path):

@@ -5,6 +5,10 @@
 
 #include "tests/support/dbsync_site.h"
 
+extern "C" {
+#include "dbsync/door_sqlite.h"
+}
+
 using namespace dbsync_test;
 
 namespace
@@ -344,6 +348,117 @@ TEST_F(Pair, a_refused_row_is_parked_the_stream_goes_on_and_the_next_change_of_i
     talk();
     EXPECT_EQ(b.table("t"), "1|'good'|'y'\n2|'two'|'y'\n");
     EXPECT_EQ(parked(b), "");
+}
+
+TEST_F(Pair, one_parked_row_is_retried_by_its_number_and_the_others_stay)
+{
+    a.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    b.run("CREATE TABLE allowed(x); CREATE TABLE t(id INTEGER PRIMARY KEY, x CHECK (x <> 'bad'), y)");
+    a.add("t");
+    b.add("t");
+    a.run("INSERT INTO t VALUES(1, 'bad', 0), (2, 'bad', 0)");
+    talk();
+    EXPECT_EQ(b.table("t"), "");
+    b.run(
+        "PRAGMA ignore_check_constraints = 1; PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, "
+        "'bad', 'worse') WHERE name = 't'; PRAGMA writable_schema = RESET");
+    b.close();
+    b.open();
+    unsigned done = 9;
+    EXPECT_EQ(b.d->ops->retry(b.d, 77, &done, &b.why), -ENOENT);
+    int64_t id = b.number_of("SELECT max(id) FROM dbsync_parked");
+    EXPECT_EQ(b.d->ops->retry(b.d, id, &done, &b.why), 0) << b.why.text;
+    EXPECT_EQ(done, 1u);
+    EXPECT_EQ(b.number_of("SELECT count(*) FROM t"), 1);
+    EXPECT_EQ(b.number_of("SELECT count(*) FROM dbsync_parked"), 1);
+    EXPECT_EQ(b.d->ops->retry(b.d, 0, &done, &b.why), 0) << b.why.text;
+    EXPECT_EQ(done, 1u);
+    EXPECT_EQ(parked(b), "");
+}
+
+TEST_F(Pair, a_refused_row_fails_the_batch_when_errors_shall_stop_the_stream)
+{
+    a.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    b.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x CHECK (x <> 'bad'), y)");
+    a.add("t");
+    b.add("t");
+    a.run("INSERT INTO t VALUES(1, 'good', 0), (7, 'bad', 0)");
+    auto batch = a.read(2, 0);
+    arena memory{};
+    apply_result result{};
+    b.d->stops_on_error = true;
+    EXPECT_EQ(b.d->ops->apply(b.d, 1, batch.data(), batch.size(), &memory, &result, &b.why), -ECANCELED);
+    EXPECT_NE(std::string(b.why.text).find("row {\"id\": 7} of table t cannot be written: CHECK"), std::string::npos)
+        << b.why.text;
+    EXPECT_EQ(b.table("t"), "") << "nothing of the batch is there";
+    EXPECT_EQ(parked(b), "");
+    b.d->stops_on_error = false;
+    EXPECT_EQ(b.d->ops->apply(b.d, 1, batch.data(), batch.size(), &memory, &result, &b.why), 0) << b.why.text;
+    EXPECT_EQ(result.parked, 1u);
+    arena_fini(&memory);
+}
+
+TEST_F(Pair, two_writes_of_a_tables_only_column_are_an_update_update_and_two_new_rows_an_insert_insert)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    a.run("INSERT INTO t VALUES(1, 'o')");
+    talk();
+    clock_of(1) += 1000;
+    clock_of(2) = clock_of(1) + 5000;
+    a.run("UPDATE t SET x = 'from a'");
+    b.run("UPDATE t SET x = 'from b'");
+    talk();
+    std::string list;
+    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    EXPECT_NE(list.find("update_update"), std::string::npos) << list;
+    EXPECT_EQ(list.find("insert_insert"), std::string::npos) << list;
+    a.run("INSERT INTO t VALUES(2, 'a')");
+    b.run("INSERT INTO t VALUES(2, 'b')");
+    talk();
+    list.clear();
+    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    EXPECT_NE(list.find("insert_insert"), std::string::npos) << list;
+}
+
+TEST_F(Pair, a_long_log_is_cut_at_noted_borders_between_transactions)
+{
+    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    door_sqlite_note_every(a.d, 50);
+    bool news = false;
+    for (int i = 0; i < 10; i++) {
+        a.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO t SELECT " +
+              std::to_string(i) + " * 100 + i, randomblob(1000), 0 FROM n");
+        ASSERT_EQ(a.d->ops->has_news(a.d, 2, &news, &a.why), 0) << a.why.text;
+    }
+    door_read_request request{};
+    door_batch info{};
+    std::vector<uint8_t> batch;
+    request.peer = 2;
+    auto sink = [](void *context, const void *bytes, size_t len) {
+        auto *out = static_cast<std::vector<uint8_t> *>(context);
+        const auto *p = static_cast<const uint8_t *>(bytes);
+        out->insert(out->end(), p, p + len);
+        return 0;
+    };
+    request.row_limit = 200;
+    ASSERT_EQ(a.d->ops->read_batch(a.d, &request, sink, &batch, &info, &a.why), 0) << a.why.text;
+    EXPECT_EQ(info.changes, 180u);
+    EXPECT_TRUE(info.more);
+    b.apply(1, batch);
+    request.after = info.number;
+    request.row_limit = 0;
+    request.byte_limit = 130000;
+    batch.clear();
+    ASSERT_EQ(a.d->ops->read_batch(a.d, &request, sink, &batch, &info, &a.why), 0) << a.why.text;
+    EXPECT_EQ(info.changes, 120u);
+    b.apply(1, batch);
+    door_peer peer{};
+    unsigned count = 0;
+    ASSERT_EQ(a.d->ops->peers(a.d, &peer, 1, &count, &a.why), 0);
+    EXPECT_EQ(peer.backlog_rows, 300u);
+    EXPECT_NEAR(static_cast<double>(peer.backlog_bytes), 300 * 1040, 300 * 40);
+    talk();
+    expect_equal();
 }
 
 TEST_F(Pair, the_loser_of_a_unique_key_is_parked_on_both_sites_and_can_be_taken_back)
