@@ -353,17 +353,14 @@ TEST_F(Pair, a_refused_row_is_parked_the_stream_goes_on_and_the_next_change_of_i
 TEST_F(Pair, one_parked_row_is_retried_by_its_number_and_the_others_stay)
 {
     a.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
-    b.run("CREATE TABLE allowed(x); CREATE TABLE t(id INTEGER PRIMARY KEY, x CHECK (x <> 'bad'), y)");
+    b.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x CHECK (x <> 'bad'), y)");
     a.add("t");
     b.add("t");
     a.run("INSERT INTO t VALUES(1, 'bad', 0), (2, 'bad', 0)");
     talk();
     EXPECT_EQ(b.table("t"), "");
-    b.run(
-        "PRAGMA ignore_check_constraints = 1; PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, "
-        "'bad', 'worse') WHERE name = 't'; PRAGMA writable_schema = RESET");
-    b.close();
-    b.open();
+    b.run("DROP TABLE t; CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
+    b.add("t");
     unsigned done = 9;
     EXPECT_EQ(b.d->ops->retry(b.d, 77, &done, &b.why), -ENOENT);
     int64_t id = b.number_of("SELECT max(id) FROM dbsync_parked");
