@@ -6,11 +6,13 @@ daemons, which can cut the link after any number of octets.
 """
 import json
 import os
+import queue
 import re
 import socket
 import sqlite3
 import subprocess
 import threading
+import time
 
 from .lab import program
 from .process import Process, wait_until
@@ -62,10 +64,11 @@ class Authority:
 
 
 class Cutter:
-    """A TCP proxy on the loopback interface. `cut_every` octets (either way) it cuts the connection; `is_open` False refuses."""
+    """A TCP proxy on the loopback interface to a port or a Unix socket. `cut_every` octets (either way) it cuts the
+    connection; `is_open` False refuses; each way takes `delay_s`."""
 
-    def __init__(self, target_port):
-        self.target_port = target_port
+    def __init__(self, target, delay_s=0):
+        self.target, self.delay_s = target, delay_s
         self.cut_every, self.is_open, self.cuts, self.octets = 0, True, 0, 0
         self.stopped = False
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -74,6 +77,13 @@ class Cutter:
         self.lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def _connect(self):
+        if isinstance(self.target, int):
+            return socket.create_connection(("127.0.0.1", self.target), 5)
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self.target)
+        return server
+
     def _accept(self):
         while not self.stopped:
             try:
@@ -81,7 +91,7 @@ class Cutter:
             except OSError:
                 return
             try:
-                server = socket.create_connection(("127.0.0.1", self.target_port), 5) if self.is_open else None
+                server = self._connect() if self.is_open else None
             except OSError:
                 server = None
             if server is None:
@@ -90,17 +100,38 @@ class Cutter:
             pair = {"sockets": (client, server), "octets": 0, "limit": self.cut_every}
             with self.lock:
                 self.pairs.append(pair)
+            for one in (client, server):
+                one.settimeout(None)
+                if one.family == socket.AF_INET:
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._copy, args=(source, sink, pair), daemon=True).start()
 
+    def _send_late(self, sink, line, pair):
+        """What is on the line arrives in its order, each piece when it is due."""
+        try:
+            while (due_and_data := line.get()) is not None:
+                time.sleep(max(due_and_data[0] - time.monotonic(), 0))
+                sink.sendall(due_and_data[1])
+        except OSError:
+            pass
+        self._close(pair)
+
     def _copy(self, source, sink, pair):
+        line = None
+        if self.delay_s:
+            line = queue.Queue(maxsize=4096)
+            threading.Thread(target=self._send_late, args=(sink, line, pair), daemon=True).start()
         try:
             while True:
-                data = source.recv(16384)
+                data = source.recv(65536)
                 if not data:
                     break
                 left = pair["limit"] - pair["octets"] if pair["limit"] else len(data)
-                sink.sendall(data[:left])
+                if line:
+                    line.put((time.monotonic() + self.delay_s, data[:left]))
+                else:
+                    sink.sendall(data[:left])
                 pair["octets"] += len(data)
                 self.octets += len(data)
                 if pair["limit"] and pair["octets"] >= pair["limit"]:
@@ -108,7 +139,10 @@ class Cutter:
                     break
         except OSError:
             pass
-        self._close(pair)
+        if line:
+            line.put(None)
+        else:
+            self._close(pair)
 
     def _close(self, pair):
         for one in pair["sockets"]:

@@ -11,8 +11,9 @@ from .process import cpu_of, wait_until
 class Nothing:
     name = "none"
 
-    def __init__(self, pair, tables):
-        self.pair, self.tables = pair, tables
+    def __init__(self, pair, tables, through=None):
+        """`through` gets what to connect to on b's side, a port or a Unix socket, and returns the port that leads there."""
+        self.pair, self.tables, self.through = pair, tables, through
 
     def __enter__(self):
         return self
@@ -20,17 +21,16 @@ class Nothing:
     def __exit__(self, *_):
         pass
 
+    def stop_daemon(self):
+        """The triggers stay."""
+
     def cpu_s(self):
         return 0.0
 
 
 class Ours(Nothing):
-    """A real daemon beside each database, over TLS on the loopback interface. `through`: a port that stands for b's."""
+    """A real daemon beside each database, over TLS on the loopback interface."""
     name = "dbsync"
-
-    def __init__(self, pair, tables, through=None, extra=""):
-        super().__init__(pair, tables)
-        self.through, self.extra = through, extra
 
     def __enter__(self):
         folder = f"{self.pair.folder}/sync"
@@ -41,7 +41,7 @@ class Ours(Nothing):
         self.sites = (a, b)
         port = self.through(b.port) if self.through else b.port
         for site, peer, peer_port in ((a, b, port), (b, a, None if self.through else a.port)):
-            site.extra, site.poll, site.prefix = self.extra, "50ms", ("taskset", "-c", "1")  # the default
+            site.poll, site.prefix = "50ms", ("taskset", "-c", "1")  # the default
             authority.issue(site.name)
             site.write_config(peer, peer_port, self.tables)
             site.command("init")
@@ -51,10 +51,13 @@ class Ours(Nothing):
         wait_until(lambda: all(s.is_linked() for s in self.sites), 30, "both daemons are linked")
         return self
 
-    def __exit__(self, *_):
+    def stop_daemon(self):
         for site in self.sites:
             if site.process:
                 site.stop()
+
+    def __exit__(self, *_):
+        self.stop_daemon()
 
     def cpu_s(self):
         return cpu_of([site.process.pid for site in self.sites])
@@ -85,8 +88,11 @@ class Bucardo(Nothing):
             cluster.sql("create role bucardo superuser login; create database bucardo owner bucardo", "postgres")
             cluster.sql("create extension if not exists plperlu", "bucardo")
         self._run("install", f"--pid-dir={self.folder}", f"--piddir={self.folder}")
-        for name, cluster in (("a", self.pair.a), ("b", self.pair.b)):
-            self._run("add", "db", name, "dbname=app", f"dbhost={cluster.folder}", "dbport=5432", "dbuser=bucardo")
+        to_b = (f"dbhost={self.pair.b.folder}", "dbport=5432")
+        if self.through:
+            to_b = ("dbhost=127.0.0.1", f"dbport={self.through(self.pair.b.folder + '/.s.PGSQL.5432')}")
+        for name, where in (("a", (f"dbhost={self.pair.a.folder}", "dbport=5432")), ("b", to_b)):
+            self._run("add", "db", name, "dbname=app", *where, "dbuser=bucardo")
         self._run("add", "table", *self.tables, "db=a", "relgroup=g")
         self._run("add", "sync", "s", "relgroup=g", "dbs=a:source,b:source", "conflict_strategy=bucardo_latest",
                   "autokick=1")
@@ -119,7 +125,7 @@ class Bucardo(Nothing):
     def cpu_s(self):
         return cpu_of(self._pids(), with_ended_children=True)
 
-    def __exit__(self, *_):
+    def stop_daemon(self):
         self._run("stop", check=False)
         deadline = time.monotonic() + 15
         while self._pids() and time.monotonic() < deadline:
@@ -129,3 +135,6 @@ class Bucardo(Nothing):
                 os.kill(pid, 9)
             except OSError:
                 pass
+
+    def __exit__(self, *_):
+        self.stop_daemon()
