@@ -12,8 +12,8 @@
 // differ for us; json, xml and point have no equality at all).
 //
 // The triggers' names sort before all letters: an AFTER trigger of the application may write the same row again, and
-// that change must come behind the one that caused it. For the same reason INSERT and DELETE are captured in bulk, from
-// transition tables at the end of the statement, only where the application has no triggers of its own.
+// that change must come behind the one that caused it. For the same reason statements are captured in bulk, from
+// transition tables at their end, only where the application has no triggers of its own.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +62,7 @@ static void change_table(struct buffer *sql, const struct table *t, const struct
         if (!t->column[c].is_generated)
             pg_sql(sql, ", v%d %s", p->column[c].attnum, p->column[c].base);
     }
-    pg_sql(sql, ") WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, "
+    pg_sql(sql, ") WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, "
                 "autovacuum_vacuum_cost_delay = 0);\n");
     pg_sql(sql, "CREATE INDEX ON dbsync.c_%lld(xid);\nCREATE INDEX ON dbsync.c_%lld(", id, id);
     for (unsigned k = 0; k < t->key_count; k++)
@@ -100,7 +100,7 @@ static void log_all(struct buffer *sql, const struct table *t, const struct pg_t
 {
     pg_sql(sql, "  ");
     insert_into(sql, t, p);
-    pg_sql(sql, "SELECT n.dbsync_seq, '%c', greatest(w, b + n.dbsync_seq), ", op);
+    pg_sql(sql, "SELECT n.dbsync_seq, '%c', greatest(dbsync_w, dbsync_b + n.dbsync_seq), ", op);
     masks(sql, p, op == 'I' ? "-1" : "0");
     values(sql, t, p, "n");
     pg_sql(sql, " FROM (SELECT nextval('dbsync.seq'::regclass) AS dbsync_seq, x.* FROM %s x) n;\n", from);
@@ -122,7 +122,7 @@ static void trigger(struct buffer *sql, const struct table *t, const char *name,
            name, event, t->name, rest, name, (long long)t->id);
 }
 
-static const char declare_bulk[] = "w bigint := " WALL_US "; b bigint := " FLOOR ";";
+static const char declare_bulk[] = "dbsync_w bigint := " WALL_US "; dbsync_b bigint := " FLOOR ";";
 
 static void insert_and_delete(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
@@ -143,19 +143,113 @@ static void insert_and_delete(struct buffer *sql, const struct table *t, const s
     trigger(sql, t, "d", "AFTER DELETE", "REFERENCING OLD TABLE AS dbsync_old FOR EACH STATEMENT");
 }
 
-static void differs(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned c)
+// Of a row before (`o`) and after (`n`).
+static void differs(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned c, const char *o,
+                    const char *n)
 {
-    struct buffer name = {0};
-    pg_sql_name(&name, t->column[c].name);
-    const char *n = (const char *)name.data;
+    struct buffer quoted = {0};
+    pg_sql_name(&quoted, t->column[c].name);
+    const char *name = (const char *)quoted.data;
     if (p->column[c].is_plain)
-        pg_sql(sql, "OLD.%s IS DISTINCT FROM NEW.%s", n, n);
+        pg_sql(sql, "%s.%s IS DISTINCT FROM %s.%s", o, name, n, name);
     else
-        pg_sql(sql, "record_image_ne(ROW(OLD.%s), ROW(NEW.%s))", n, n);
-    buffer_fini(&name);
+        pg_sql(sql, "record_image_ne(ROW(%s.%s), ROW(%s.%s))", o, name, n, name);
+    buffer_fini(&quoted);
 }
 
-static void update(struct buffer *sql, const struct table *t, const struct pg_table *p)
+// "CASE WHEN o.k IS NULL THEN <there is no row before> WHEN n.k IS NULL THEN <none after> ELSE"
+static void by_presence(struct buffer *sql, const struct table *t, const char *only_after, const char *only_before)
+{
+    struct buffer key = {0};
+    pg_sql_name(&key, t->column[t->key[0]].name);
+    pg_sql(sql, "CASE WHEN o.%s IS NULL THEN %s WHEN n.%s IS NULL THEN %s ELSE ", (const char *)key.data, only_after,
+           (const char *)key.data, only_before);
+    buffer_fini(&key);
+}
+
+// The bits of one mask column.
+static void update_mask(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned word)
+{
+    by_presence(sql, t, "-1", "0");
+    pg_sql(sql, "0::bigint");
+    for (unsigned c = 0; c < t->column_count; c++) {
+        unsigned bit = (unsigned)p->column[c].attnum - 1;
+        if (t->column[c].is_generated || t->column[c].in_key || bit / 64 != word)
+            continue;
+        pg_sql(sql, " | CASE WHEN ");
+        differs(sql, t, p, c, "o", "n");
+        pg_sql(sql, " THEN 1::bigint << %u ELSE 0 END", bit % 64);
+    }
+    pg_sql(sql, " END AS m%u, ", word);
+}
+
+static void joined_rows(struct buffer *sql, const struct table *t, const struct pg_table *p)
+{
+    const char *comma = "";
+    by_presence(sql, t, "'I'::\"char\"", "'D'::\"char\"");
+    pg_sql(sql, "'U'::\"char\" END AS dbsync_op, ");
+    for (unsigned w = 0; w < p->mask_count; w++)
+        update_mask(sql, t, p, w);
+    for (unsigned c = 0; c < t->column_count; c++) {
+        if (t->column[c].is_generated)
+            continue;
+        struct buffer name = {0};
+        pg_sql_name(&name, t->column[c].name);
+        pg_sql(&name, "%s", "");
+        pg_sql(sql, "%sCASE WHEN n.", comma);
+        pg_sql_name(sql, t->column[t->key[0]].name);
+        pg_sql(sql, " IS NULL THEN o.%s ELSE n.%s END AS v%d", (const char *)name.data, (const char *)name.data,
+               p->column[c].attnum);
+        buffer_fini(&name);
+        comma = ", ";
+    }
+    pg_sql(sql, " FROM dbsync_old o FULL JOIN dbsync_new n ON ");
+    for (unsigned k = 0; k < t->key_count; k++) {
+        pg_sql(sql, "%so.", k ? " AND " : "");
+        pg_sql_name(sql, t->column[t->key[k]].name);
+        pg_sql(sql, " = n.");
+        pg_sql_name(sql, t->column[t->key[k]].name);
+    }
+}
+
+// Rows before and after are paired by their identifier: who gave his away is deleted, who has a new one inserted. Two
+// rows that change identifiers with each other are two rows with new values, which is the same.
+static void update_in_bulk(struct buffer *sql, const struct table *t, const struct pg_table *p)
+{
+    function(sql, t, "u", declare_bulk);
+    pg_sql(sql, "  ");
+    insert_into(sql, t, p);
+    pg_sql(sql, "SELECT s.dbsync_seq, s.dbsync_op, greatest(dbsync_w, dbsync_b + s.dbsync_seq), ");
+    for (unsigned w = 0; w < p->mask_count; w++)
+        pg_sql(sql, "s.m%u, ", w);
+    const char *comma = "";
+    for (unsigned c = 0; c < t->column_count; c++) {
+        if (t->column[c].is_generated)
+            continue;
+        pg_sql(sql, "%ss.v%d", comma, p->column[c].attnum);
+        comma = ", ";
+    }
+    pg_sql(sql, " FROM (SELECT nextval('dbsync.seq'::regclass) AS dbsync_seq, x.* FROM (SELECT ");
+    joined_rows(sql, t, p);
+    pg_sql(sql, ") x WHERE x.dbsync_op <> 'U' OR (m0");
+    for (unsigned w = 1; w < p->mask_count; w++)
+        pg_sql(sql, " | m%u", w);
+    pg_sql(sql, ") <> 0) s;\n");
+    trigger(sql, t, "u", "AFTER UPDATE",
+            "REFERENCING OLD TABLE AS dbsync_old NEW TABLE AS dbsync_new FOR EACH STATEMENT");
+}
+
+// An action of a reference to the same table writes its rows, and logs them, before the statement that caused it ends.
+static bool refers_to_itself(const struct table *t)
+{
+    for (unsigned f = 0; f < t->foreign_count; f++) {
+        if (strcmp(t->foreign[f].parent_name, t->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void update_by_row(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
     struct buffer declare = {0};
     pg_sql(&declare, "s bigint;");
@@ -166,7 +260,7 @@ static void update(struct buffer *sql, const struct table *t, const struct pg_ta
     pg_sql(sql, "  IF ");
     for (unsigned k = 0; k < t->key_count; k++) {
         pg_sql(sql, "%s", k ? " OR " : "");
-        differs(sql, t, p, t->key[k]);
+        differs(sql, t, p, t->key[k], "OLD", "NEW");
     }
     pg_sql(sql, " THEN\n");
     log_one(sql, t, p, 'D', "OLD", "0");
@@ -177,7 +271,7 @@ static void update(struct buffer *sql, const struct table *t, const struct pg_ta
             continue;
         unsigned bit = (unsigned)p->column[c].attnum - 1;
         pg_sql(sql, "  IF ");
-        differs(sql, t, p, c);
+        differs(sql, t, p, c, "OLD", "NEW");
         pg_sql(sql, " THEN m%u := m%u | (1::bigint << %u); END IF;\n", bit / 64, bit / 64, bit % 64);
     }
     pg_sql(sql, "  IF m0 ");
@@ -191,7 +285,10 @@ static void update(struct buffer *sql, const struct table *t, const struct pg_ta
 static void triggers(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
     insert_and_delete(sql, t, p);
-    update(sql, t, p);
+    if (p->has_row_triggers || refers_to_itself(t))
+        update_by_row(sql, t, p);
+    else
+        update_in_bulk(sql, t, p);
     struct buffer from = {0};
     pg_sql(&from, "ONLY %s", t->name);
     function(sql, t, "t", declare_bulk);

@@ -112,6 +112,22 @@ TEST_F(PgCuts, a_clock_set_back_between_two_writes_of_a_row_that_come_in_two_cut
     expect_equal();
 }
 
+TEST_F(PgCuts, one_update_changes_identifiers_values_and_nothing_of_many_rows)
+{
+    both("CREATE TABLE w(w integer PRIMARY KEY, b text, s numeric, m0 json)");
+    a.add("w");
+    b.add("w");
+    a.run("INSERT INTO w SELECT g, 'x', 1.0, '{}' FROM generate_series(1, 6) g");
+    settle({&a, &b});
+    a.run("UPDATE w SET w = CASE w WHEN 3 THEN 30 ELSE w END, b = CASE WHEN w < 5 THEN b || w "
+          "ELSE b END, s = CASE w WHEN 5 THEN 1.00 ELSE s END"); // 6 is as it was
+    EXPECT_EQ(a.rows("SELECT op, mask0, v1 FROM dbsync.c_2 WHERE op <> 'I' OR v1 = 30 ORDER BY v1, op"),
+              "U|2|1\nU|2|2\nD|0|3\nU|2|4\nU|4|5\nI|-1|30\n");
+    settle({&a, &b});
+    EXPECT_EQ(b.table("w"), "1|x1|1.0|{}\n2|x2|1.0|{}\n4|x4|1.0|{}\n5|x|1.00|{}\n6|x|1.0|{}\n30|x3|1.0|{}\n");
+    expect_equal("w");
+}
+
 TEST_F(PgCuts, truncate_removes_what_it_saw_and_newer_rows_survive)
 {
     a.run("INSERT INTO t SELECT g, 'x' FROM generate_series(1, 10) g");
