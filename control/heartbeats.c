@@ -19,7 +19,7 @@ struct heartbeats {
     void *user;
     uv_poll_t *poll;
     int64_t lag_ms, lag_told_ms; // as heard; as our own site's verdict has it
-    uint64_t lag_at_ns; // when it was told
+    uint64_t lag_at_ns;          // when it was told
     struct heartbeats_peer peer[HEARTBEAT_PEER_MAX];
     unsigned peer_count;
 };

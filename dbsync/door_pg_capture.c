@@ -62,8 +62,10 @@ static void change_table(struct buffer *sql, const struct table *t, const struct
         if (!t->column[c].is_generated)
             pg_sql(sql, ", v%d %s", p->column[c].attnum, p->column[c].base);
     }
-    pg_sql(sql, ") WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, "
-                "autovacuum_vacuum_cost_delay = 0);\n");
+    pg_sql(
+        sql,
+        ") WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, "
+        "autovacuum_vacuum_cost_delay = 0);\n");
     pg_sql(sql, "CREATE INDEX ON dbsync.c_%lld(xid);\nCREATE INDEX ON dbsync.c_%lld(", id, id);
     for (unsigned k = 0; k < t->key_count; k++)
         pg_sql(sql, "%sv%d", k ? ", " : "", p->column[t->key[k]].attnum);
