@@ -6,14 +6,18 @@ import glob
 import os
 
 
-def clock_environment(lab, name):
-    """The environment for a program whose clock `set_clock` steps; None where the library is not installed."""
+def with_clock(lab, name):
+    """What to put before a command whose clock `set_clock` steps; nothing where the library is not installed.
+
+    Not by the environment of the whole start: what comes before the program would then leave its semaphores in the machine's
+    /dev/shm, not in the program's own.
+    """
     found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     if not found:
-        return None
+        return []
     set_clock(lab, name, 0)
-    return {**os.environ, "LD_PRELOAD": found[0], "FAKETIME_TIMESTAMP_FILE": lab.path(f"clock-{name}"),
-            "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    return ["env", f"LD_PRELOAD={found[0]}", f"FAKETIME_TIMESTAMP_FILE={lab.path(f'clock-{name}')}", "FAKETIME_CACHE_DURATION=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1"]
 
 
 def set_clock(lab, name, offset_s):

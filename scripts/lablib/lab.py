@@ -2,6 +2,7 @@
 """Network namespaces around one bridge, and everything that has to go again at the end."""
 import atexit
 import ctypes
+import glob
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from .process import Process
 
 BUILD = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
 CLONE_NEWNET = 0x40000000
+FOLDER = "signpost-lab-"  # begins the name of a laboratory's folder; then comes its prefix, which has its maker's number
 # Shared memory of a program's own, which is gone with it: killed servers leave theirs behind otherwise.
 OWN_SHM = ["sh", "-c", 'mount -t tmpfs -o size=256m shm /dev/shm && exec "$@"', "sh"]
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -94,6 +96,8 @@ def sweep_away(prefix, directory):
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
     for namespace in re.findall(rf"^({re.escape(prefix)}-\S+)", listed, re.MULTILINE):
         sweep(namespace)
+    if not directory:
+        return True
     with open("/proc/mounts", encoding="utf-8") as file:
         for path in [line.split()[1] for line in file if line.split()[1].startswith(f"{directory}/")]:
             subprocess.run(["umount", "--lazy", path], check=False, capture_output=True)
@@ -101,6 +105,19 @@ def sweep_away(prefix, directory):
     while os.path.exists(directory) and time.monotonic() < deadline:
         shutil.rmtree(directory, ignore_errors=True)  # again when a program that just ended wrote its last
     return not os.path.exists(directory)
+
+
+def sweep_dead():
+    """Laboratories of this user whose makers were killed (kill -9, no memory) and could not clean up; their prefixes."""
+    folders = glob.glob(os.path.join(tempfile.gettempdir(), f"{FOLDER}sp*"))
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    found = {prefix: "" for prefix in re.findall(r"\bsp\d+x\d+(?=-)", listed)}
+    found.update({os.path.basename(path)[len(FOLDER):].split("-")[0]: path for path in folders
+                  if os.stat(path).st_uid == os.getuid()})
+    dead = [(prefix, path) for prefix, path in found.items() if not os.path.exists(f"/proc/{prefix[2:].split('x')[0]}")]
+    for prefix, path in dead:
+        sweep_away(prefix, path)
+    return [prefix for prefix, _ in dead]
 
 
 class Host:
@@ -186,7 +203,7 @@ class Lab:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda *_: sys.exit(1))
         try:
-            self.directory = tempfile.mkdtemp(prefix="signpost-lab-")
+            self.directory = tempfile.mkdtemp(prefix=f"{FOLDER}{self.prefix}-")
             self.add_switch(self.bridge)
             self.come_up()
         except BaseException as problem:

@@ -26,7 +26,7 @@ class Node:
         self.folder = os.path.join(host.lab.directory, name)
         self.control_socket = f"{self.folder}/control.sock"
         self.dataplane = self.control = self.standby = None
-        self.environment = None  # of the control process
+        self.before_control = []  # a program that starts the control process
         self.write_config(settings)
 
     def write_config(self, settings):
@@ -60,8 +60,8 @@ control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/contro
                                        [program("signpost-standby"), *self.arguments("standby-args")])
 
     def start_control(self):
-        self.control = self.host.start(f"{self.name}-control", [program("signpost-control"), "--config", self.config],
-                                       env=self.environment)
+        self.control = self.host.start(f"{self.name}-control", [*self.before_control, program("signpost-control"), "--config",
+                                                                self.config])
 
     def start(self):
         if self.has_standby:

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from .clock import clock_environment
+from .clock import with_clock
 from .node import Node
 from .postgres import Postgres
 from .process import wait_until
@@ -64,7 +64,7 @@ class Site:
         if lab.is_rough:
             for part in ("control", "dataplane"):
                 lab.mount_small(f"{name}/{part}", SMALL_DISK)
-            self.node.environment = clock_environment(lab, self.name)
+            self.node.before_control = with_clock(lab, self.name)
         self.node.start()
 
     def wait_row(self, query, wanted, seconds=15):
