@@ -15,5 +15,8 @@ network.py    routers, and the lines between them, which can be cut and made lon
 site.py       balancer, two web servers, database and node, each on a host of its own
 shop.py       a web server that executes the stateless application in shop/
 postgres.py   PostgreSQL
+site_sync.py  the daemon that keeps a site's database in step
+browser.py    Chromium without a screen
+writers.py    customers who write at both sites, and the account of what they were promised
 resolvers.py  unbound and BIND, and the servers above the zones
 """

@@ -123,6 +123,28 @@ class Faults:
         self.mended(site, "database")
         site.database.start()
 
+    def begin_stop_database(self, site, _):
+        site.database.signal(signal.SIGSTOP)
+        self.broke(site, "database")
+
+    def end_stop_database(self, site, _):
+        self.mended(site, "database")
+        site.database.signal(signal.SIGCONT)
+
+    def begin_kill_dbsync(self, site, _):
+        self.killed.add((site.name, "dbsync"))
+        site.dbsync.kill()
+
+    def end_kill_dbsync(self, site, _):
+        site.dbsync.start()
+        self.killed.discard((site.name, "dbsync"))
+
+    def begin_stop_dbsync(self, site, _):
+        site.dbsync.process.signal(signal.SIGSTOP)
+
+    def end_stop_dbsync(self, site, _):
+        site.dbsync.process.signal(signal.SIGCONT)
+
     def begin_kill_balancer(self, site, _):
         site.balancer.kill()
         self.broke(site, "balancer")
@@ -174,18 +196,22 @@ class Faults:
 
     def begin_disk_full(self, site, _):
         self.broke(site, "disk")
-        for part in ("control", "dataplane"):
+        for folder in self._disks(site):
             try:
-                with open(f"{site.node.folder}/{part}/filler", "wb") as file:
+                with open(f"{folder}/filler", "wb") as file:
                     while True:
                         file.write(b"#" * 65536)
             except OSError:
                 pass  # full
 
     def end_disk_full(self, site, _):
-        for part in ("control", "dataplane"):
-            os.unlink(f"{site.node.folder}/{part}/filler")
+        for folder in self._disks(site):
+            os.unlink(f"{folder}/filler")
         self.mended(site, "disk")
+
+    @staticmethod
+    def _disks(site):
+        return [f"{site.node.folder}/control", f"{site.node.folder}/dataplane", site.dbsync.spool]
 
     def _reload(self, site, text):
         site.node.write_config(text)
@@ -238,11 +264,15 @@ class Faults:
 
     # ---- what nobody ended ----
 
+    @staticmethod
+    def programs(site):
+        """Ours at a site, by name."""
+        return (("control", site.node.control), ("dataplane", site.node.dataplane), ("dbsync", site.dbsync.process))
+
     def check(self):
         """Programs that are gone though nobody ended them."""
         for site in self.world.sites:
-            for part in ("control", "dataplane"):
-                process = getattr(site.node, part)
+            for part, process in self.programs(site):
                 if (site.name, part) not in self.killed and not process.is_running():
                     self.crashes.append(f"{site.node.name} {part} ended by itself with status {process.popen.returncode}")
                     self.killed.add((site.name, part))

@@ -10,6 +10,7 @@ import pytest
 
 from lablib import world as module
 from lablib.chaos import KINDS, Answer, Truth, judge, schedule
+from lablib.writers import Ledger
 
 CHAOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "chaos")
 BOTH, AMS, FRA = ("ams", "fra"), ("ams",), ("fra",)
@@ -75,6 +76,27 @@ def test_the_judgement(why, spans, at, node, sites, is_wrong):
     assert bool(found) == is_wrong, f"{why}: {found}"
 
 
+@pytest.mark.parametrize("why, steps, has, is_wrong", [
+    ("what was acknowledged is there", [("add", True), ("add", True)], 2, False),
+    ("it is lost", [("add", True), ("add", True)], 1, True),
+    ("it is doubled", [("add", True)], 2, True),
+    ("what was taken out is gone", [("add", True), ("remove", True)], 0, False),
+    ("what was taken out comes back", [("add", True), ("remove", True)], 1, True),
+    ("added again", [("add", True), ("remove", True), ("add", True)], 1, False),
+    ("without an answer it may be done", [("add", True), ("add", False)], 2, False),
+    ("or not", [("add", True), ("add", False)], 1, False),
+    ("but nothing else", [("add", True), ("add", False)], 0, True),
+    ("an unanswered removal", [("add", True), ("remove", False)], 0, False),
+    ("that was not done", [("add", True), ("remove", False)], 1, False),
+])
+def test_the_account_of_what_was_promised(why, steps, has, is_wrong):
+    ledger = Ledger()
+    for operation, is_answered in steps:
+        (ledger.acknowledged if is_answered else ledger.unknown)("anna", "lamp", operation)
+    found = ledger.wrong({("anna", "lamp"): has} if has else {})
+    assert bool(found) == is_wrong, f"{why}: {found}"
+
+
 def left_behind(directory):
     """Mounts, processes and folders of one laboratory, and shared memory of programs that are gone."""
     with open("/proc/mounts", encoding="utf-8") as file:
@@ -91,6 +113,6 @@ def test_a_short_run_holds_and_leaves_nothing():
     assert done.returncode == 0, done.stderr[-4000:]
     figures = {line["metric"]: line["value"] for line in map(json.loads, done.stdout.splitlines())}
     assert figures["violations"] == 0 and figures["faults"] > 5 and figures["answers_checked"] > 500
-    assert figures["queries_on_healthy_nodes"] > 1000
+    assert figures["queries_on_healthy_nodes"] > 1000 and figures["writes_acknowledged"] > 50
     assert left_behind(re.search(r"laboratory in (\S+)", done.stderr).group(1)) == []
     assert not subprocess.run(["pgrep", "-f", "lablib/flood.py"], capture_output=True, check=False).stdout
