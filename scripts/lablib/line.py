@@ -3,12 +3,15 @@
 
 usage: line.py A B MILLISECONDS [LOSS_PERCENT]
 
-Runs in the namespace of a network's line until it is killed. Frames keep their order. At most `HELD_MAX` frames are on the
-line at once; the rest is lost, as in any queue.
+Runs in the namespace of a network's line. It says "ready" when it carries; after SIGTERM it takes nothing new, and ends when
+the last frame is over. Frames keep their order. At most `HELD_MAX` frames are on the line at once; the rest is lost, as in
+any queue.
 """
 import collections
+import os
 import random
 import select
+import signal
 import socket
 import sys
 import time
@@ -40,10 +43,15 @@ def take(port, other, held, due, loss):
 def main():
     a, b = open_port(sys.argv[1]), open_port(sys.argv[2])
     delay, loss = float(sys.argv[3]) / 1000, float(sys.argv[4]) / 100 if len(sys.argv) > 4 else 0
-    held = collections.deque()
-    while True:
+    held, ports = collections.deque(), [a, b]
+    told, end = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.close(end))
+    print("ready", flush=True)
+    while held or ports:
         wait = max(held[0][0] - time.monotonic(), 0) if held else None
-        ready, _, _ = select.select([a, b], [], [], wait)
+        ready, _, _ = select.select([*ports, told] if ports else [], [], [], wait)
+        if told in ready:
+            ports, ready = [], []
         now = time.monotonic()
         for port in ready:
             take(port, b if port is a else a, held, now + delay, loss)

@@ -10,6 +10,7 @@ import os
 import sys
 
 from .lab import ip, ip_batch, run_in
+from .process import wait_until
 
 LINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "line.py")
 
@@ -80,13 +81,15 @@ class Network:
         self._plug()
 
     def _plug(self):
-        if self.relay:
-            self.relay.kill()
-            self.lab.processes.remove(self.relay)
-            self.relay = None
-        is_straight = self.way != "cut" and not self.delay_ms
-        ip_batch(self.line, *(f"link set dev {end} {'master br0' if is_straight else 'nomaster'}" for end in "ab"))
+        """The new line carries before the old one is taken away, so that a change loses nothing (frames may come twice)."""
+        old, self.relay = self.relay, None
         if self.delay_ms and self.way != "cut":
             self.relay = self.lab.start(f"{self.name}-line", [sys.executable, LINE, "a", "b", str(self.delay_ms),
                                                               str(self.loss_percent)],
                                         prefix=["ip", "netns", "exec", self.line])
+            wait_until(lambda: "ready" in self.relay.log(), 20, f"the long line of {self.name} carries")
+        is_straight = self.way != "cut" and not self.relay
+        ip_batch(self.line, *(f"link set dev {end} {'master br0' if is_straight else 'nomaster'}" for end in "ab"))
+        if old:
+            old.kill() if self.way == "cut" else old.stop(2)
+            self.lab.processes.remove(old)

@@ -25,7 +25,7 @@ def wait_until(condition, seconds, what, pause=0.005):
 class Process:
     """A running program. `prefix` puts it into a namespace; `stop_signal` is what it calls a polite request to end."""
 
-    def __init__(self, name, command, log_path, prefix=(), env=None, cwd=None, stop_signal=signal.SIGTERM):
+    def __init__(self, name, command, log_path, prefix=(), env=None, cwd=None, stop_signal=signal.SIGTERM, pass_fds=()):
         self.name = name
         self.log_path = log_path
         self.stop_signal = stop_signal
@@ -33,7 +33,7 @@ class Process:
         self.started_at = time.monotonic()
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env,
-                                          cwd=cwd, start_new_session=True)
+                                          cwd=cwd, start_new_session=True, pass_fds=pass_fds)
 
     @property
     def pid(self):

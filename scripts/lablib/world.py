@@ -3,10 +3,13 @@
 
     ams: ns .53, lb .80, web1 .81, web2 .82, db .90     192.0.2.0/24     2001:db8:1::/64
     fra: the same                                       198.51.100.0/24  2001:db8:2::/64
-    net: client .10, far .210, unbound .20, bind .21, root .30           203.0.113.0/24   2001:db8:3::/64
+    net: client .10, far .210, unbound .20, bind .21, root .30           203.0.113.0/24   2001:db8:4::/64
 
 Addresses are those of the documentation's examples, which are the nodes' configurations here, as they stand. The world
-"internal" has private addresses: 10.1.0.0/24, 10.2.0.0/24, 10.3.0.0/24.
+"internal" has private addresses: 10.1.0.0/24, 10.2.0.0/24, 10.4.0.0/24.
+
+The clients' network shares as many first bits with the one site as with the other: clients that sort what they were answered
+by RFC 6724 section 6, rule 9 (longest matching prefix; Chromium, and glibc for IPv6) then leave the order as it came.
 """
 import time
 
@@ -22,8 +25,8 @@ from .site_sync import issue_certificates, start_both, wait_linked
 
 ADDRESSES = {
     "documentation": {"ams": ("192.0.2", "2001:db8:1::"), "fra": ("198.51.100", "2001:db8:2::"),
-                      "net": ("203.0.113", "2001:db8:3::")},
-    "internal": {"ams": ("10.1.0", "fd00:1::"), "fra": ("10.2.0", "fd00:2::"), "net": ("10.3.0", "fd00:3::")},
+                      "net": ("203.0.113", "2001:db8:4::")},
+    "internal": {"ams": ("10.1.0", "fd00:1::"), "fra": ("10.2.0", "fd00:2::"), "net": ("10.4.0", "fd00:4::")},
 }
 
 # What the servers above say of each configuration's zone.

@@ -14,7 +14,7 @@ def why(node, site):
     return next(known["why"] for known in node.ask("sites")["sites"] if known["name"] == site)
 
 
-def becomes(world, *names, seconds=6, at=None):
+def becomes(world, *names, seconds=15, at=None):
     """Both nodes (or those said) come to answer with these sites; in both families."""
     for client in at or world.clients():
         client.wait_addresses(world.service, world.order(*names), seconds)

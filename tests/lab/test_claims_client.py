@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from lablib.browser import Browser
+from lablib.dns import Client
+from lablib.process import wait_until
 from steps import Visitor
 
 FAULTS = {
@@ -48,3 +51,32 @@ def test_claim_23_38_53_the_client_uses_the_second_address_without_asking_again(
         mend_it(world)
         visitor.wait_site("ams")
         assert visitor.queries() == visitor.asked_before
+
+
+@pytest.fixture
+def browser(world):
+    """Chromium with a page of the first site open; its resolver is gone from then on."""
+    world.unbound.restart(keep_order=True)
+    client = Client(world.client, world.unbound.address, recursion=True)
+    world.unbound.wait_ready(client, world.service)
+    client.close()
+    page = Browser(world.client, f"http://{world.service}/visit")
+    try:
+        wait_until(lambda: told(page).count("db-ams") > 3, 30, "the page is answered by the first site", pause=0.1)
+        world.unbound.process.stop()
+        yield page
+    finally:
+        page.close()
+        world.unbound.restart()
+
+
+def told(page):
+    """Which site's database answered the page, from the first to the last time."""
+    text = page.evaluate("document.getElementById('told')?.textContent") or ""  # before it is loaded: nothing
+    return [line.split()[1] for line in text.splitlines()]
+
+
+def test_claim_23_38_53_a_browser_uses_the_second_address_when_nobody_is_there_to_be_asked(world, browser):
+    assert "db-fra" not in told(browser)
+    world.ams.balancer.kill()
+    wait_until(lambda: told(browser)[-3:] == ["db-fra"] * 3, 40, "the page is answered by the second site", pause=0.1)

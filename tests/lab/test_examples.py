@@ -33,7 +33,7 @@ def fails_over(world):
     world.ams.database.kill()
     becomes(world, "fra")
     world.ams.database.start()
-    becomes(world, "ams", "fra", seconds=15)
+    becomes(world, "ams", "fra", seconds=30)
 
 
 def test_active_passive_the_second_site_serves_when_the_first_does_not(world):
@@ -51,7 +51,7 @@ def test_active_active_each_client_gets_the_site_near_it_first(world):
     assert near.addresses(world.service) == world.order("ams", "fra")
     assert far.addresses(world.service) == world.order("fra", "ams")
     world.fra.database.kill()
-    far.wait_addresses(world.service, world.order("ams"), 6)
+    far.wait_addresses(world.service, world.order("ams"), 15)
     near.close()
     far.close()
 
