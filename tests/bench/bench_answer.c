@@ -2,9 +2,11 @@
 // The pure path, frame in to frame out, on prebuilt packets: no driver, no system call.
 //
 // usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N] [limit]
-//   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_subnet, a_edns_v6, a_edns_all (cookie, subnet, rate
-//   limit), nxdomain, wildcard, refused, tc verified: the driver has checked the UDP checksums; without it the path
-//   does
+//   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_cookie_good (with a valid server cookie),
+//   a_edns_subnet, a_edns_v6, a_edns_all (cookie, subnet, rate limit), nxdomain, wildcard, refused, tc
+//
+//   verified: the driver has checked the UDP checksums; without it the path does
+//
 // Frames are handled in bursts of 32, as a worker does. Prints nanoseconds per answer (the time of copying the queries
 // into the buffers taken off) and answers made. Under callgrind with --toggle-collect=packet_handle_burst the
 // instructions of the path alone are counted.
@@ -20,12 +22,13 @@
 #endif
 
 #include "dataplane/checksum.h"
+#include "dataplane/cookie.h"
 #include "dataplane/packet.h"
 #include "dataplane/rate_limit.h"
 #include "table/wire.h"
 #include "tests/bench/bench_world.h"
 
-enum { FRAME_CAP = 512, FRAME_COUNT = 65536, BUFFER_CAP = 2048 };
+enum { FRAME_CAP = 512, FRAME_COUNT = 65536, BUFFER_CAP = 2048, NOW_S = 1700000000 };
 
 struct frame {
     uint8_t bytes[FRAME_CAP];
@@ -46,6 +49,11 @@ static int is_case(const struct bench *x, const char *name)
     return strcmp(x->name, name) == 0;
 }
 
+static void put_client(uint8_t address[4], unsigned number)
+{
+    memcpy(address, (const uint8_t[4]){198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)}, 4);
+}
+
 static unsigned put_question(struct wire_writer *w, const struct bench *x, unsigned number)
 {
     char text[64];
@@ -59,7 +67,7 @@ static unsigned put_question(struct wire_writer *w, const struct bench *x, unsig
         snprintf(text, sizeof text, "host%u.example.org", number);
     else if (is_case(x, "tc"))
         snprintf(text, sizeof text, "many.example.com");
-    else if (is_case(x, "a_edns_2addr") || is_case(x, "a_edns_subnet") || is_case(x, "a_edns_cookie") ||
+    else if (is_case(x, "a_edns_2addr") || is_case(x, "a_edns_subnet") || strncmp(x->name, "a_edns_cookie", 13) == 0 ||
              is_case(x, "a_edns_v6") || is_case(x, "a_edns_all"))
         snprintf(text, sizeof text, "www%u.example.com", number % x->world.services);
     else
@@ -88,6 +96,14 @@ static unsigned put_message(uint8_t *out, const struct bench *x, unsigned number
         wire_put_u16(&w, 12 + sizeof subnet);
         wire_put(&w, "\0\12\0\10cookie!!", 12);
         wire_put(&w, subnet, sizeof subnet);
+    } else if (is_case(x, "a_edns_cookie_good")) {
+        static const uint8_t secret[COOKIE_SECRET_LEN] = {0}; // of bench_set_settings
+        uint8_t server[EDNS_COOKIE_SERVER_LEN], address[4];
+        put_client(address, number);
+        cookie_make(server, (const uint8_t *)"cookie!!", address, false, NOW_S - 60, secret);
+        wire_put_u16(&w, 28);
+        wire_put(&w, "\0\12\0\30cookie!!", 12);
+        wire_put(&w, server, sizeof server);
     } else if (is_case(x, "a_edns_cookie")) {
         wire_put_u16(&w, 12);
         wire_put(&w, "\0\12\0\10cookie!!", 12);
@@ -122,7 +138,7 @@ static void put_frame(struct frame *f, const struct bench *x, unsigned number)
     } else {
         const uint8_t head[12] = {0x45, 0, (uint8_t)((len + 20) >> 8), (uint8_t)(len + 20), 0, 1, 0, 0, 64, 17, 0, 0};
         memcpy(ip, head, 12);
-        memcpy(ip + 12, (const uint8_t[4]){198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)}, 4);
+        put_client(ip + 12, number);
         memcpy(ip + 16, bench_v4, 4);
         const uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, ip, 20));
         memcpy(ip + 10, &sum, 2);
@@ -222,7 +238,7 @@ int main(int argc, char **argv)
                                      .counters = counters,
                                      .rate_limit = x.world.is_limited ? rate_limit_new(16, 1, 1) : NULL,
                                      .now_ns = 1,
-                                     .now_s = 1700000000};
+                                     .now_s = NOW_S};
     unsigned answered = 0;
     const double copy = run(&x, count, &context, false, &answered);
     CALLGRIND_START_INSTRUMENTATION; // with --instr-atstart=no the world is built at a bearable speed

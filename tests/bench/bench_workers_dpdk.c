@@ -2,9 +2,13 @@
 // Workers as in the program, on a port that feeds itself: net_null makes empty frames, a callback fills them with
 // queries, and what is sent is thrown away. Nothing but the workers can be the limit.
 //
-// usage: bench_workers WORKERS SECONDS NAMES     (one or two workers, on CPUs 0 and 1)
+// usage: bench_workers WORKERS SECONDS NAMES [publish=RATE] [hosts]     (one or two workers, on CPUs 0 and 1)
+//   publish  on the other CPU, so many order images a second are built, mapped, checked and published as the data plane
+//            does it
+//   hosts    asks for the zone's names at random instead of its services
 // Prints answers a second, by the clock and by the workers' processor time (which other programs on the machine do not
-// disturb), and the workers' mean cycles per answer.
+// disturb), the workers' mean cycles per answer, and images published.
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +26,7 @@
 #include "table/wire.h"
 #include "tests/bench/bench_world.h"
 
-enum { WORKERS_MAX = 2, QUERIES = 4096, FRAME_CAP = 128, SERVICES = 1024 };
+enum { WORKERS_MAX = 2, QUERIES = 32768, FRAME_CAP = 128, SERVICES = 1024 };
 
 struct query_frame {
     uint8_t bytes[FRAME_CAP];
@@ -39,12 +43,16 @@ struct runner {
     double cpu_s;
 } __attribute__((aligned(128)));
 
-static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned number)
+// Of `names` hosts, or, when that is 0, of the services.
+static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned number, unsigned names)
 {
     char text[64];
     uint8_t name[NAME_MAX_LEN], *ip = f->bytes + 14, *udp = ip + 20;
     struct wire_writer w = wire_writer_init(udp + 8, FRAME_CAP - 42);
-    snprintf(text, sizeof text, "www%u.example.com", number % SERVICES);
+    if (names)
+        snprintf(text, sizeof text, "host%u.example.com", (unsigned)((uint64_t)number * 2654435761u % names));
+    else
+        snprintf(text, sizeof text, "www%u.example.com", number % SERVICES);
     wire_put_u16(&w, (uint16_t)number);
     wire_put(&w, "\1\0\0\1\0\0\0\0\0\1", 10);
     wire_put(&w, name, (size_t)name_from_text(name, text));
@@ -100,20 +108,55 @@ static void done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns)
     (void)user, (void)zone, (void)order, (void)grace_ns;
 }
 
+static struct image_map *zone; // stays
+
+static struct image_map *build_order(uint64_t generation)
+{
+    struct bench_world world = {.services = SERVICES, .generation = generation, .is_stamped = true};
+    struct image_map *order;
+    bench_build_order(&world);
+    bench_map(world.order_image, world.order_len, IMAGE_ORDER, &order);
+    free(world.order_image);
+    return order;
+}
+
 static void publish_world(unsigned names)
 {
     struct bench_world world = {.names = names, .services = SERVICES};
     memcpy(world.address, bench_v4, 4);
     bench_build_zone(&world);
-    bench_build_order(&world);
-    struct image_map *zone, *order;
     bench_map(world.zone_image, world.zone_len, IMAGE_ZONE, &zone);
-    bench_map(world.order_image, world.order_len, IMAGE_ORDER, &order);
     publish_init(done, NULL);
-    publish_swap(snapshot_new(zone, order));
+    publish_swap(snapshot_new(zone, build_order(1)));
 }
 
-static void open_port(struct port *port, struct feed *feed)
+// So many a second until `seconds` are over. Images published.
+static unsigned publish_orders(unsigned rate, unsigned seconds)
+{
+    struct timespec due;
+    unsigned published = 0;
+    cpu_set_t other;
+    CPU_ZERO(&other);
+    CPU_SET(1, &other);
+    sched_setaffinity(0, sizeof other, &other);
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    for (unsigned i = 0; i < rate * seconds; i++) {
+        struct image_map *order = build_order(i + 2);
+        struct snapshot *s = snapshot_new(zone, order);
+        image_map_drop(order); // the snapshot has its own reference
+        if (publish_swap(s) == 0)
+            published++;
+        else
+            snapshot_free(s);
+        due.tv_nsec += 1000000000 / (long)rate;
+        due.tv_sec += due.tv_nsec / 1000000000;
+        due.tv_nsec %= 1000000000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    }
+    return published;
+}
+
+static void open_port(struct port *port, struct feed *feed, unsigned names)
 {
     char why[PORT_WHY_CAP];
     if (port_adopt(port, 0, WORKERS_MAX, why) < 0 || port_start(port, why) < 0)
@@ -121,10 +164,40 @@ static void open_port(struct port *port, struct feed *feed)
     for (uint16_t q = 0; q < WORKERS_MAX; q++) {
         feed[q].frame = calloc(QUERIES, sizeof *feed[q].frame);
         for (unsigned i = 0; i < QUERIES; i++)
-            put_query(&feed[q].frame[i], port->packet.mac, i);
+            put_query(&feed[q].frame[i], port->packet.mac, i, names);
         if (!rte_eth_add_rx_callback(port->id, q, fill, &feed[q]))
             fail("no receive callback");
     }
+}
+
+// The number behind "publish=", or 0.
+static unsigned publish_rate(int argc, char **argv)
+{
+    for (int i = 4; i < argc; i++)
+        if (strncmp(argv[i], "publish=", 8) == 0)
+            return (unsigned)atoi(argv[i] + 8);
+    return 0;
+}
+
+static bool has_hosts(int argc, char **argv)
+{
+    for (int i = 4; i < argc; i++)
+        if (strcmp(argv[i], "hosts") == 0)
+            return true;
+    return false;
+}
+
+static void print_result(const struct counters_block *counters, const struct runner *runner, unsigned workers,
+                         double seconds, unsigned published)
+{
+    double answers = 0, by_cpu = 0, cycles = 0;
+    for (unsigned i = 0; i < workers; i++) {
+        const double n = (double)counters[i].value[COUNTER_answers_noerror];
+        answers += n;
+        by_cpu += n / runner[i].cpu_s;
+        cycles += (double)counters[i].value[COUNTER_busy_cycles];
+    }
+    printf("%.0f %.0f %.1f %u\n", answers / seconds, by_cpu, cycles / answers, published);
 }
 
 int main(int argc, char **argv)
@@ -144,13 +217,13 @@ int main(int argc, char **argv)
                          "--lcores=0@(0,1),1@0,2@1",
                          "--log-level=*:error",
                          "--vdev=net_null0,size=64"};
-    const unsigned workers = argc == 4 ? (unsigned)atoi(argv[1]) : 0;
+    const unsigned workers = argc >= 4 ? (unsigned)atoi(argv[1]) : 0;
     if (workers < 1 || workers > WORKERS_MAX)
-        return fprintf(stderr, "usage: bench_workers 1|2 SECONDS NAMES\n"), 2;
+        return fprintf(stderr, "usage: bench_workers 1|2 SECONDS NAMES [publish=RATE] [hosts]\n"), 2;
     if (rte_eal_init(sizeof eal / sizeof *eal, (char **)(uintptr_t)eal) < 0)
         fail("EAL");
     publish_world((unsigned)atoi(argv[3]));
-    open_port(&port, feed);
+    open_port(&port, feed, has_hosts(argc, argv) ? (unsigned)atoi(argv[3]) : 0);
     struct counters_block *counters = aligned_alloc(128, WORKERS_MAX * sizeof *counters);
     memset(counters, 0, WORKERS_MAX * sizeof *counters);
     struct timespec start, end;
@@ -159,18 +232,16 @@ int main(int argc, char **argv)
         worker_init(&runner[i].worker, i, &port, 1, IDLE_BUSY, &counters[i], NULL, &stop);
         rte_eal_remote_launch(run, &runner[i], i + 1);
     }
-    sleep((unsigned)atoi(argv[2]));
+    const unsigned rate = publish_rate(argc, argv), duration = (unsigned)atoi(argv[2]);
+    unsigned published = 0;
+    if (rate)
+        published = publish_orders(rate, duration);
+    else
+        sleep(duration);
     __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
     rte_eal_mp_wait_lcore();
     clock_gettime(CLOCK_MONOTONIC, &end);
     const double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
-    double answers = 0, by_cpu = 0, cycles = 0;
-    for (unsigned i = 0; i < workers; i++) {
-        const double n = (double)counters[i].value[COUNTER_answers_noerror];
-        answers += n;
-        by_cpu += n / runner[i].cpu_s;
-        cycles += (double)counters[i].value[COUNTER_busy_cycles];
-    }
-    printf("%.0f %.0f %.1f\n", answers / seconds, by_cpu, cycles / answers);
+    print_result(counters, runner, workers, seconds, published);
     return 0;
 }
