@@ -14,6 +14,7 @@ static void handle_plain(struct answer_context *context, const struct packet_por
 #include "dataplane/bytes.h"
 #include "dataplane/cookie.h"
 #include "dataplane/fast.h"
+#include "dataplane/query.h"
 
 // What every frame has, by family; addresses are filled in. [block][octet] of a frame.
 enum { IPV4_TO = FAST_IP_AT + 16, IPV6_TO = FAST_IP_AT + 24 };
@@ -60,7 +61,7 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
-    b->tailored_count = b->with_options_count = 0;
+    b->tailored_count = b->missed_count = b->with_options_count = 0;
     expect_frame(&b->family[0], port, b->settings, false);
     expect_frame(&b->family[1], port, b->settings, true);
     b->zone_image = context->zone_image;
@@ -77,16 +78,30 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     return true;
 }
 
+static void count_miss(struct counters_block *counters, const struct fast_query *q)
+{
+    if (!fast_fits(q, (const struct rrset *)q->at))
+        return;
+    counters_add(counters, COUNTER_answers_wildcard, q->is_wildcard);
+    counters_add(counters,
+                 q->rcode == RCODE_NXDOMAIN  ? COUNTER_answers_nxdomain
+                 : q->rcode == RCODE_REFUSED ? COUNTER_answers_refused
+                                             : COUNTER_answers_noerror,
+                 1);
+}
+
 static void count_answers(struct counters_block *counters, const struct fast_burst *b)
 {
     static const enum counter by_verdict[] = {
         [COOKIE_NONE] = COUNTER_cookie_none, [COOKIE_GOOD] = COUNTER_cookie_good, [COOKIE_BAD] = COUNTER_cookie_bad};
-    const unsigned ipv6 = b->marks / FAST_IPV6 % (FAST_OPTIONS / FAST_IPV6);
+    const unsigned ipv6 = b->marks / FAST_IPV6 & FAST_MARK_COUNTS, missed = b->marks / FAST_MISS;
     counters_add(counters, COUNTER_queries_udp4, b->answer_count - ipv6);
     counters_add(counters, COUNTER_queries_udp6, ipv6);
-    counters_add(counters, COUNTER_answers_noerror, b->answer_count);
-    counters_add(counters, COUNTER_edns_queries, b->marks % FAST_SERVICE);
-    counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE % (FAST_IPV6 / FAST_SERVICE));
+    counters_add(counters, COUNTER_answers_noerror, b->answer_count - missed);
+    counters_add(counters, COUNTER_edns_queries, b->marks & FAST_MARK_COUNTS);
+    counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE & FAST_MARK_COUNTS);
+    for (unsigned i = 0; missed && i < b->missed_count; i++)
+        count_miss(counters, &b->query[b->missed[i]]);
     for (unsigned i = 0; i < b->with_options_count; i++) {
         const struct fast_query *q = &b->query[b->with_options[i]];
         const struct fast_options *o = &b->options[b->with_options[i]];
@@ -111,6 +126,8 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     fast_find(&burst, count);
     if (burst.tailored_count)
         fast_steer(&burst, slot);
+    if (burst.missed_count)
+        fast_miss(&burst);
     if (burst.with_options_count)
         fast_options(&burst, slot);
     if (burst.rate_limit)

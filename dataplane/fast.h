@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The short way for the common query, in stages over a burst: an untagged frame, UDP over IPv4 or IPv6, one question of
-// type A or AAAA and class IN, at most a few EDNS options, a name that has a plain set or a service, an answer that
-// every client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short way is held
-// equal by a test.
+// type A or AAAA and class IN, at most a few EDNS options, a name that has a plain set or a service or is not there, an
+// answer that every client takes. Everything else, and every doubt, is left to packet_handle_plain, to which the short
+// way is held equal by a test.
 //
 //   fast_begin   what is the same for the whole burst
 //   fast_parse   frame and message: are they of the common kind? fold and hash the name, ask for its slot
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
 //   fast_steer   only for services whose answer depends on the client: which one?
+//   fast_miss    only for names and types that were not found: NXDOMAIN, NODATA, REFUSED, wildcards
 //   fast_options only for queries with EDNS options: cookies, client subnet, the OPT record to answer with
 //   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
@@ -58,14 +59,22 @@ struct fast_query {
     uint16_t type;    // A or AAAA
     uint16_t service; // its number, of those in fast_burst.tailored
     uint32_t marks;   // enum fast_mark
+    // Of names and types that are not there, and of wildcards.
+    uint16_t apex_at;   // where the zone's apex stands in the message, when its SOA is the answer; else 0
+    uint8_t rcode;      // enum dns_rcode
+    uint8_t rate_class; // enum rate_limit_class
+    bool is_wildcard;
 } __attribute__((aligned(16)));
 
-enum fast_mark { // a burst's marks can be added up
+enum fast_mark { // six bits for each, so that a burst's marks can be added up
     FAST_EDNS = 1,
-    FAST_SERVICE = 1 << 8,
-    FAST_IPV6 = 1 << 16,
-    FAST_OPTIONS = 1 << 24 // struct fast_options holds what is different
+    FAST_SERVICE = 1 << 6,
+    // What is not the common query's is written apart.
+    FAST_IPV6 = 1 << 12,
+    FAST_OPTIONS = 1 << 18, // struct fast_options holds what is different
+    FAST_MISS = 1 << 24     // the query's last fields are filled
 };
+enum { FAST_MARK_COUNTS = (1 << 6) - 1 };
 
 // Of a query with EDNS options.
 struct fast_options {
@@ -100,9 +109,10 @@ struct fast_burst {
     struct rate_limit *rate_limit; // null: no limit
     uint64_t now_ns;
     bool is_checksum_trusted;
-    unsigned tailored_count, with_options_count;
+    unsigned tailored_count, missed_count, with_options_count;
     unsigned plain_count, answer_count, marks; // marks: their sum over the answers
     uint32_t now_s;                            // wall clock
+    uint16_t missed[PACKET_BURST_MAX];         // numbers of queries whose name or type was not found
     uint16_t tailored[PACKET_BURST_MAX];       // numbers of queries for services whose answer depends on the client
     uint16_t with_options[PACKET_BURST_MAX];   // numbers of queries with EDNS options
     uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
@@ -145,6 +155,9 @@ unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, c
 
 // Chooses the sets of the queries in burst->tailored.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
+
+// Answers those of burst->missed that it can; the others leave the list.
+void fast_miss(struct fast_burst *burst);
 
 // Makes the OPT records for the queries in burst->with_options.
 void fast_options(struct fast_burst *burst, const struct packet_slot *slot);

@@ -65,11 +65,21 @@ static __attribute__((noinline)) const void *leave_to_steer(struct fast_burst *b
     return &no_set;
 }
 
+// A name or type that is not there, as far as this stage looked: for fast_miss.
+static __attribute__((noinline)) const void *leave_to_miss(struct fast_burst *b, const struct fast_query *q)
+{
+    if (q->name_len != 0)
+        b->missed[b->missed_count++] = (uint16_t)(q - b->query);
+    return &no_set;
+}
+
 // The set that is the whole answer, or no_set: nothing there, aliases, delegations, tailored or failing services.
 static inline const struct rrset *find_set(struct fast_burst *b, struct fast_query *q)
 {
     const struct zone_node *node = (const struct zone_node *)q->at;
-    if (!has_name(node, q) || (node->flags & ~(NODE_APEX | NODE_SERVICE)))
+    if (!has_name(node, q))
+        return leave_to_miss(b, q);
+    if (node->flags & ~(NODE_APEX | NODE_SERVICE))
         return &no_set;
     if (__builtin_expect(node->flags & NODE_SERVICE, 1)) {
         q->marks |= FAST_SERVICE;
@@ -79,8 +89,9 @@ static inline const struct rrset *find_set(struct fast_burst *b, struct fast_que
     const struct rrset_ref *ref = zone_node_refs(node);
     for (unsigned i = node->rrset_count; i > 0; i--, ref++)
         if (ref->type >= q->type) // sorted: at most 28 rounds
-            return ref->type == q->type ? (const struct rrset *)image_at(b->zone_image, ref->rrset_at) : &no_set;
-    return &no_set;
+            return ref->type == q->type ? (const struct rrset *)image_at(b->zone_image, ref->rrset_at)
+                                        : leave_to_miss(b, q);
+    return leave_to_miss(b, q);
 }
 
 static inline void prefetch_lines(const void *p, unsigned lines)

@@ -21,14 +21,19 @@ static inline bool is_counted(const struct fast_burst *b, unsigned number)
     return !(q->marks & FAST_OPTIONS && o->cookie_data && o->cookie == COOKIE_GOOD);
 }
 
+static inline enum rate_limit_class class_of(const struct fast_query *q)
+{
+    return q->marks & FAST_MISS ? (enum rate_limit_class)q->rate_class : RATE_LIMIT_ANSWER;
+}
+
 void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned count)
 {
     memset(b->decided, 0, sizeof b->decided);
     for (unsigned i = 0; i < count; i++) {
         struct fast_query *q = &b->query[i];
         if (is_counted(b, i)) // the hash is of no more use as such
-            q->hash = rate_limit_key(b->rate_limit, fast_client(q, slot[i].frame), q->marks & FAST_IPV6,
-                                     RATE_LIMIT_ANSWER, q->hash >> 32);
+            q->hash = rate_limit_key(b->rate_limit, fast_client(q, slot[i].frame), q->marks & FAST_IPV6, class_of(q),
+                                     q->hash >> 32);
     }
     for (unsigned i = 0; i < count; i++) {
         struct fast_query *q = &b->query[i];
@@ -36,7 +41,7 @@ void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned c
             continue;
         const enum rate_limit_verdict verdict =
             rate_limit_check(b->rate_limit, b->settings, fast_client(q, slot[i].frame), q->marks & FAST_IPV6,
-                             RATE_LIMIT_ANSWER, q->hash, b->now_ns);
+                             class_of(q), q->hash, b->now_ns);
         if (verdict == RATE_LIMIT_PASS)
             continue;
         b->decided[i] = (uint8_t)(1 + verdict);

@@ -91,7 +91,32 @@ static __attribute__((noinline)) void write_headers6(const struct fast_burst *b,
             (ports << 16 | ports >> 16) | (uint64_t)swap16(udp_len) << 32 | (uint64_t)fold32(~sum) << 48);
 }
 
-// IPv6, or with options. Not inlined: the registers are the common query's.
+// What an answer of fast_miss has else than the common one: rcode, AA, and for an SOA section and pointers to the apex.
+// `sum` with what they add.
+static uint32_t write_miss(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set,
+                           uint8_t *frame, uint32_t sum)
+{
+    uint8_t *flags = frame + FAST_MESSAGE_AT + 2;
+    const unsigned before = load16(flags),
+                   after = (before & ~(q->rcode == RCODE_REFUSED ? swap16(DNS_FLAG_AA) : 0)) | swap16(q->rcode);
+    store16(flags, (uint16_t)after);
+    sum = fold32(sum) + 0xffff - before + after;
+    if (!q->apex_at)
+        return sum;
+    const unsigned end = fast_end(q->name_len), pointer = swap16(0xc000u | q->apex_at);
+    uint8_t *out = frame + end;
+    store32(frame + FAST_MESSAGE_AT + 6, 1u << 24); // none in the answer section, one in the authority section
+    sum += (0xffff - swap16(0xc000u | DNS_HEADER_LEN) + pointer) << end % 2 * 8;
+    store16(out, (uint16_t)pointer);
+    const uint16_t *patch = (const uint16_t *)image_at(b->zone_image, set->patch_at);
+    for (unsigned i = 0; i < set->patch_count; i++) { // an SOA has two names at most
+        sum += (0xffff - load16(out + patch[i]) + pointer) << (end + patch[i]) % 2 * 8;
+        store16(out + patch[i], (uint16_t)pointer);
+    }
+    return sum;
+}
+
+// IPv6, with options, or not there. Not inlined: the registers are the common query's.
 static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
                                                      unsigned number)
 {
@@ -100,8 +125,10 @@ static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b,
     const unsigned udp_len = q->udp_len + set->wire_len;
     const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
     uint8_t *frame = slot->frame;
-    const uint32_t sum = q->marks & FAST_OPTIONS ? write_message(b, q, set, &b->options[number], frame + shift)
-                                                 : write_message(b, q, set, NULL, frame + shift);
+    uint32_t sum = q->marks & FAST_OPTIONS ? write_message(b, q, set, &b->options[number], frame + shift)
+                                           : write_message(b, q, set, NULL, frame + shift);
+    if (q->marks & FAST_MISS)
+        sum = write_miss(b, q, set, frame + shift, sum);
     slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
     if (shift)
         write_headers6(b, frame, udp_len, sum);
