@@ -153,12 +153,8 @@ $(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $
 $(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
 # Needs two PostgreSQL clusters: tests/lab and tests/system start them and run it.
 $(OBJ)/tests/dbsync_pg: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/pg/*_test.cc)) $(call objs,$(SRC_dbsync))
-$(OBJ)/tests/dbsync_pump: $(OBJ)/tests/pg/pump.o $(call objs,$(SRC_dbsync))
-$(OBJ)/tests/dbsync_prepare: $(OBJ)/tests/pg/prepare.o $(call objs,$(SRC_dbsync))
 LIBS_dbsync_pg := $(LIBS_dbsync)
-LIBS_dbsync_pump := $(LIBS_dbsync)
-LIBS_dbsync_prepare := $(LIBS_dbsync)
-PG_PROGRAMS := $(addprefix $(OBJ)/tests/,dbsync_pg dbsync_pump dbsync_prepare)
+PG_PROGRAMS := $(OBJ)/tests/dbsync_pg
 LIBS_unit_table := $(LIBS_table)
 LIBS_unit_dataplane := $(LIBS_pure_dp) $(call pkg_libs,jansson)
 LIBS_all_race := $(LIBS_pure_dp)
@@ -168,7 +164,7 @@ LIBS_unit_control := $(LIBS_control)
 LIBS_all_sim := $(LIBS_control)
 LIBS_all_sim_dbsync := $(LIBS_dbsync)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync dbsync_pg dbsync_pump dbsync_prepare all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
+$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync dbsync_pg all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)

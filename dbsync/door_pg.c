@@ -42,6 +42,7 @@ static void close_door(struct door *door)
     free(d->load_snapshot);
     buffer_fini(&d->conflicts);
     free(d->inserted);
+    arena_fini(&d->inserted_keys);
     free(d);
 }
 
@@ -56,6 +57,7 @@ void door_pg_forget_transaction(struct door_pg *d)
     d->conflict_count = 0;
     memset(d->conflict_kind, 0, sizeof d->conflict_kind);
     d->inserted_count = 0;
+    arena_reset(&d->inserted_keys);
     for (unsigned i = 0; d->schema && i < d->schema->table_count; i++)
         d->table[i].has_inserted = false;
 }

@@ -71,10 +71,14 @@ struct door_pg {
     struct buffer conflicts; // VALUES collected for finish
     unsigned conflict_count;
     uint64_t conflict_kind[CONFLICT_KIND_COUNT];
-    char *load_snapshot;    // of the first load of this transaction
-    unsigned attempt;       // of this batch
-    struct work **inserted; // by this transaction
+    char *load_snapshot; // of the first load of this transaction
+    unsigned attempt;    // of this batch
+    struct pg_inserted { // by this transaction
+        const struct table *table;
+        struct key key;
+    } * inserted;
     unsigned inserted_count;
+    struct arena inserted_keys; // rows of a portion are gone when the transaction ends
 };
 
 static inline struct door_pg *door_pg_of(struct door *door)

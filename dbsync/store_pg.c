@@ -541,7 +541,7 @@ int store_pg_write_lists(struct door_pg *d, struct problem *problem)
 static bool was_inserted(const struct door_pg *d, const struct row *row)
 {
     for (unsigned i = 0; i < d->inserted_count; i++) {
-        if (d->inserted[i]->table == row->table && key_compare(&d->inserted[i]->key, &row->key) == 0)
+        if (d->inserted[i].table == row->table && key_compare(&d->inserted[i].key, &row->key) == 0)
             return true;
     }
     return false;

@@ -202,7 +202,8 @@ static void mark_inserted(struct door_pg *d, struct work **row, unsigned count)
     d->inserted = memory_resize(d->inserted, (d->inserted_count + count) * sizeof *d->inserted);
     for (unsigned i = 0; i < count; i++) {
         row[i]->is_done = true;
-        d->inserted[d->inserted_count++] = row[i];
+        struct key key = {arena_copy(&d->inserted_keys, row[i]->key.bytes, row[i]->key.len), row[i]->key.len};
+        d->inserted[d->inserted_count++] = (struct pg_inserted){row[i]->table, key};
     }
 }
 
