@@ -47,12 +47,14 @@ LDFLAGS_ALL  := $(FLAVOUR_$(FLAVOUR)) $(LDHARDEN) -pthread
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 PKG_health  := libuv libcurl libsodium jansson
+PKG_shared  := libuv libmicrohttpd
 PKG_control := libuv libconfig ldns jansson libmicrohttpd libmaxminddb libsodium
 PKG_dbsync  := libpq sqlite3 openssl libzstd libuv jansson libconfig libmicrohttpd
 # URCU_INLINE_SMALL_FUNCTIONS: without it every quiescent report is a call through the PLT. liburcu documents the
 # inlined functions as small enough not to make the caller a derived work (LGPL-2.1 section 5).
 FLAGS_dataplane := -DURCU_INLINE_SMALL_FUNCTIONS
 FLAGS_health  := $(call pkg_cflags,$(PKG_health))
+FLAGS_shared  := $(call pkg_cflags,$(PKG_shared))
 FLAGS_control := $(call pkg_cflags,$(PKG_control))
 FLAGS_dbsync  := $(call pkg_cflags,$(PKG_dbsync))
 # libdpdk's -march (corei7) reaches only the files that include DPDK. The door files end in _dpdk.c.
@@ -73,8 +75,9 @@ src_of = $(filter-out $(MAINS) %.bpf.c,$(wildcard $(1)/*.c))
 objs   = $(patsubst %.c,$(OBJ)/%.o,$(1))
 SRC_table     := $(call src_of,table)
 SRC_health    := $(call src_of,health)
-SRC_control   := $(call src_of,control)
-SRC_dbsync    := $(call src_of,dbsync)
+SRC_shared    := $(call src_of,shared)
+SRC_control   := $(call src_of,control) $(SRC_shared)
+SRC_dbsync    := $(call src_of,dbsync) $(SRC_shared)
 SRC_dp_all    := $(call src_of,dataplane)
 SRC_dp_dpdk   := $(filter %_dpdk.c,$(SRC_dp_all))
 # What needs the kernel's BPF library goes into the data plane only.

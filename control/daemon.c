@@ -17,6 +17,7 @@
 #include "control/probe_setup.h"
 #include "control/ready.h"
 #include "health/prober.h"
+#include "shared/http_listener.h"
 
 enum { TICK_MS = 100, TICKS_PER_S = 10 };
 
@@ -182,7 +183,7 @@ static void restart_servers(struct daemon *d, const struct config *old)
         d->agent = agent_server_start(d);
     }
     if (endpoints_differ(&now->metrics, &old->control.metrics)) {
-        http_status_close(d->http);
+        http_listener_close(d->http);
         d->http = http_status_start(d);
     }
 }
@@ -406,7 +407,7 @@ void daemon_stop(struct daemon *d)
     for (unsigned i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&d->signal[i], NULL);
     uv_close((uv_handle_t *)&d->tick, NULL);
-    http_status_close(d->http);
+    http_listener_close(d->http);
     agent_server_close(d->agent);
     admin_close(d->admin);
     if (d->prober)

@@ -19,7 +19,7 @@ extern "C" {
 
 struct admin;
 struct agent_server;
-struct http_status;
+struct http_listener;
 struct prober;
 
 // What the last finished load of configuration and zones came to.
@@ -43,7 +43,7 @@ struct daemon {
     struct prober *prober;
     struct heartbeats *heartbeats;
     struct admin *admin;
-    struct http_status *http;
+    struct http_listener *http;
     struct agent_server *agent; // null: none
     struct operator_states operators;
     struct daemon_load load;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The read-only HTTP endpoint: /metrics for Prometheus, /healthz for supervisors, / for people. The only door to
-// libmicrohttpd.
-//
-// libuv loop thread only: libmicrohttpd runs without threads of its own on the loop's epoll.
+// What the read-only HTTP endpoint shows: /metrics for Prometheus, /healthz for supervisors, / for people. libuv loop
+// thread only.
 #pragma once
 
 #ifdef __cplusplus
@@ -10,11 +8,10 @@ extern "C" {
 #endif
 
 struct daemon;
-struct http_status;
+struct http_listener; // shared/http_listener.h; ends with http_listener_close
 
 // Null when none is configured or the address cannot be bound (logged): the program runs without.
-struct http_status *http_status_start(struct daemon *daemon);
-void http_status_close(struct http_status *http); // null is legal
+struct http_listener *http_status_start(struct daemon *daemon);
 
 #ifdef __cplusplus
 }

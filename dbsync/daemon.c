@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "dbsync/log.h"
+#include "shared/http_listener.h"
 
 enum {
     TICK_MS = 100,
@@ -52,7 +53,7 @@ static void stop(struct daemon *d)
     notify("STOPPING=1");
     net_close_all(d);
     admin_stop(d->admin);
-    metrics_http_stop(d->metrics);
+    http_listener_close(d->metrics);
     control_report_stop(d->report);
     close_handle(&d->ticker);
     close_handle(&d->poller);

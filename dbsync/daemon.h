@@ -30,7 +30,7 @@ extern "C" {
 
 struct daemon;
 struct connection;
-struct metrics_http;
+struct http_listener;
 
 enum { DAEMON_TEXT_CAP = 256, DAEMON_FLIGHT_MAX = 4, DAEMON_LAG_BUCKETS = 12 };
 
@@ -112,7 +112,7 @@ struct daemon {
     struct connection *connection; // all, also those not adopted yet
     unsigned guest_count;          // connections whose certificate was not seen yet
     struct admin *admin;
-    struct metrics_http *metrics;
+    struct http_listener *metrics;
     struct control_report *report;
     bool is_stopping, is_listening;
     uint64_t started_ms, refused_connections, refused_certificates;
@@ -168,8 +168,7 @@ json_t *status_json(const struct daemon *d);
 char *metrics_text(const struct daemon *d); // Prometheus text format; from malloc
 
 // ---- metrics_http.c ----
-struct metrics_http *metrics_http_start(struct daemon *d);
-void metrics_http_stop(struct metrics_http *http);
+struct http_listener *metrics_http_start(struct daemon *d); // ends with http_listener_close
 
 // ---- control_report.c ----
 struct control_report *control_report_start(struct daemon *d); // null when not configured

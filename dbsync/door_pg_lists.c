@@ -88,79 +88,75 @@ static const char *table_key(struct door_pg *d, const PGresult *r, int i, int ta
     return pg_text(r, i, table_at);
 }
 
-int door_pg_conflicts(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem)
+typedef void put_entry(struct door_pg *d, struct buffer *out, const PGresult *r, int i, struct arena *arena);
+
+// One entry a call; the query has id, time, peer, batch, table and key first, and a limit last.
+static int list(struct door *door, const char *query, unsigned limit, put_entry *put, door_listed *listed,
+                void *context, struct problem *problem)
 {
     struct door_pg *d = door_pg_of(door);
     const struct schema *schema;
     int result = door_pg_schema(door, &schema, problem);
     if (result < 0)
         return result;
-    PGresult *r = pg_askf(d, problem,
-                          "SELECT id, (date_part('epoch', at) * 1000000)::bigint, peer, batch, "
-                          "tbl, key, kind, local_lost, winner_hlc, winner_site, loser_hlc, loser_site, winner, loser, "
-                          "rule FROM dbsync.conflict ORDER BY id DESC LIMIT %u",
-                          limit ? limit : 1000000);
+    PGresult *r = pg_askf(d, problem, "%s ORDER BY id DESC LIMIT %u", query, limit ? limit : 1000000);
     if (!r)
         return -pg_errno(d);
     struct buffer out = {0};
-    for (int i = 0; i < PQntuples(r); i++) {
+    bool stops = false;
+    for (int i = 0; i < PQntuples(r) && !stops; i++) {
         struct arena arena = {0};
         buffer_reset(&out);
         pg_sql(&out, "{\"id\": %lld, \"time_us\": %lld, \"peer\": %d, \"batch\": %lld", (long long)pg_number(r, i, 0),
                (long long)pg_number(r, i, 1), (int)pg_number(r, i, 2), (long long)pg_number(r, i, 3));
         table_key(d, r, i, 4, 5, &out);
-        put_string(&out, "kind", conflict_kind_name((enum conflict_kind)pg_number(r, i, 6)));
-        pg_sql(&out,
-               ", \"local_lost\": %s, \"winner_time_us\": %lld, \"winner_site\": %d, \"loser_time_us\": %lld, "
-               "\"loser_site\": %d",
-               pg_number(r, i, 7) ? "true" : "false", (long long)pg_number(r, i, 8), (int)pg_number(r, i, 9),
-               (long long)pg_number(r, i, 10), (int)pg_number(r, i, 11));
-        put_image(d, &out, "winner", stored_row(d, r, i, 4, 5, 12, &arena));
-        put_image(d, &out, "loser", stored_row(d, r, i, 4, 5, 13, &arena));
-        put_string(&out, "rule", pg_text(r, i, 14));
+        put(d, &out, r, i, &arena);
         pg_sql(&out, "}");
         arena_fini(&arena);
-        if (listed(context, (const char *)out.data))
-            break;
+        stops = listed(context, (const char *)out.data) != 0;
     }
     PQclear(r);
     buffer_fini(&out);
     return 0;
 }
 
-int door_pg_parked(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem)
+static void put_conflict(struct door_pg *d, struct buffer *out, const PGresult *r, int i, struct arena *arena)
+{
+    put_string(out, "kind", conflict_kind_name((enum conflict_kind)pg_number(r, i, 6)));
+    pg_sql(out,
+           ", \"local_lost\": %s, \"winner_time_us\": %lld, \"winner_site\": %d, \"loser_time_us\": %lld, "
+           "\"loser_site\": %d",
+           pg_number(r, i, 7) ? "true" : "false", (long long)pg_number(r, i, 8), (int)pg_number(r, i, 9),
+           (long long)pg_number(r, i, 10), (int)pg_number(r, i, 11));
+    put_image(d, out, "winner", stored_row(d, r, i, 4, 5, 12, arena));
+    put_image(d, out, "loser", stored_row(d, r, i, 4, 5, 13, arena));
+    put_string(out, "rule", pg_text(r, i, 14));
+}
+
+int door_pg_conflicts(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem)
+{
+    return list(door,
+                "SELECT id, (date_part('epoch', at) * 1000000)::bigint, peer, batch, tbl, key, kind, local_lost, "
+                "winner_hlc, winner_site, loser_hlc, loser_site, winner, loser, rule FROM dbsync.conflict",
+                limit, put_conflict, listed, context, problem);
+}
+
+static void put_parked(struct door_pg *d, struct buffer *out, const PGresult *r, int i, struct arena *arena)
 {
     static const char *const reason[] = {"unique", "foreign", "missing_row", "missing_parent", "refused", "overflow"};
-    struct door_pg *d = door_pg_of(door);
-    const struct schema *schema;
-    int result = door_pg_schema(door, &schema, problem);
-    if (result < 0)
-        return result;
-    PGresult *r = pg_askf(d, problem,
-                          "SELECT id, (date_part('epoch', at) * 1000000)::bigint, peer, batch, "
-                          "tbl, key, reason, text, image FROM dbsync.parked ORDER BY id DESC LIMIT %u",
-                          limit ? limit : 1000000);
-    if (!r)
-        return -pg_errno(d);
-    struct buffer out = {0};
-    for (int i = 0; i < PQntuples(r); i++) {
-        struct arena arena = {0};
-        int64_t why = pg_number(r, i, 6);
-        buffer_reset(&out);
-        pg_sql(&out, "{\"id\": %lld, \"time_us\": %lld, \"peer\": %d, \"batch\": %lld", (long long)pg_number(r, i, 0),
-               (long long)pg_number(r, i, 1), (int)pg_number(r, i, 2), (long long)pg_number(r, i, 3));
-        table_key(d, r, i, 4, 5, &out);
-        put_string(&out, "reason", why >= 0 && why <= PARK_OVERFLOW ? reason[why] : "?");
-        put_string(&out, "text", pg_text(r, i, 7));
-        put_image(d, &out, "image", stored_row(d, r, i, 4, 5, 8, &arena));
-        pg_sql(&out, "}");
-        arena_fini(&arena);
-        if (listed(context, (const char *)out.data))
-            break;
-    }
-    PQclear(r);
-    buffer_fini(&out);
-    return 0;
+    int64_t why = pg_number(r, i, 6);
+    put_string(out, "reason", why >= 0 && why <= PARK_OVERFLOW ? reason[why] : "?");
+    put_string(out, "text", pg_text(r, i, 7));
+    put_image(d, out, "image", stored_row(d, r, i, 4, 5, 8, arena));
+}
+
+int door_pg_parked(struct door *door, unsigned limit, door_listed *listed, void *context, struct problem *problem)
+{
+    return list(
+        door,
+        "SELECT id, (date_part('epoch', at) * 1000000)::bigint, peer, batch, tbl, key, reason, text, image FROM "
+        "dbsync.parked",
+        limit, put_parked, listed, context, problem);
 }
 
 // ---- writing a row by hand ----

@@ -19,6 +19,16 @@ int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *pro
     return result;
 }
 
+int door_sqlite_begin_work(struct door *door, struct problem *problem)
+{
+    const struct schema *schema;
+    struct door_identity own;
+    int result = door_sqlite_identity(door, &own, problem);
+    if (result == 0)
+        result = door_sqlite_schema(door, &schema, problem);
+    return result < 0 ? result : door_sqlite_begin(door_sqlite_of(door), true, problem);
+}
+
 int door_sqlite_commit(struct door_sqlite *d, struct problem *problem)
 {
     return sqlite_run(d, "COMMIT", problem);
@@ -46,14 +56,8 @@ static int apply(struct door *door, uint16_t peer, const void *bytes, size_t len
                  struct apply_result *result, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    const struct schema *schema;
-    struct door_identity own;
     memset(result, 0, sizeof *result);
-    int status = door_sqlite_identity(door, &own, problem);
-    if (status == 0)
-        status = door_sqlite_schema(door, &schema, problem);
-    if (status == 0)
-        status = door_sqlite_begin(d, true, problem);
+    int status = door_sqlite_begin_work(door, problem);
     if (status < 0)
         return status;
     d->store.stops_on_error = door->stops_on_error;

@@ -100,16 +100,10 @@ static int drop_cuts(struct door_sqlite *d, const struct peers *peers, struct pr
 int door_sqlite_collect(struct door *door, bool *more, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    const struct schema *schema;
-    struct door_identity own;
     struct peers peers;
     int64_t position = 0;
     *more = false;
-    int result = door_sqlite_identity(door, &own, problem);
-    if (result == 0)
-        result = door_sqlite_schema(door, &schema, problem);
-    if (result == 0)
-        result = door_sqlite_begin(d, true, problem);
+    int result = door_sqlite_begin_work(door, problem);
     if (result < 0)
         return result;
     result = read_peers(d, &peers, problem);
@@ -167,20 +161,14 @@ static int compact_table(struct door_sqlite *d, const struct table *t, int64_t c
 int door_sqlite_compact(struct door *door, uint64_t *before, uint64_t *after, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    const struct schema *schema;
-    struct door_identity own;
     int64_t cut_seq = 0;
     *before = *after = 0;
-    int result = door_sqlite_identity(door, &own, problem);
-    if (result == 0)
-        result = door_sqlite_schema(door, &schema, problem);
-    if (result == 0)
-        result = door_sqlite_begin(d, true, problem);
+    int result = door_sqlite_begin_work(door, problem);
     if (result < 0)
         return result;
     result = sqlite_number(d, "SELECT max(cut_seq) FROM dbsync_peer", 0, 0, &cut_seq, problem);
-    for (unsigned i = 0; result == 0 && i < schema->table_count; i++)
-        result = compact_table(d, &schema->table[i], cut_seq, before, after, problem);
+    for (unsigned i = 0; result == 0 && i < d->schema->table_count; i++)
+        result = compact_table(d, &d->schema->table[i], cut_seq, before, after, problem);
     if (result == 0)
         result = door_sqlite_forget_borders(d, cut_seq, INT64_MAX, problem);
     if (result == 0)

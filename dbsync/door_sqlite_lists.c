@@ -111,17 +111,6 @@ int door_sqlite_parked(struct door *door, unsigned limit, door_listed *listed, v
 
 // ---- deciding by hand ----
 
-static int begin_decision(struct door *door, struct problem *problem)
-{
-    struct door_sqlite *d = door_sqlite_of(door);
-    const struct schema *schema;
-    struct door_identity own;
-    int result = door_sqlite_identity(door, &own, problem);
-    if (result == 0)
-        result = door_sqlite_schema(door, &schema, problem);
-    return result < 0 ? result : door_sqlite_begin(d, true, problem);
-}
-
 // Writes a kept row as a change of this site, made now: every column, newer than all that is known.
 static int write_now(struct door_sqlite *d, struct row *row, struct arena *arena, struct problem *problem)
 {
@@ -170,7 +159,7 @@ static int take_loser(struct door_sqlite *d, sqlite3_stmt *s, struct problem *pr
 int door_sqlite_resolve(struct door *door, int64_t id, enum door_resolution resolution, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
-    int result = begin_decision(door, problem);
+    int result = door_sqlite_begin_work(door, problem);
     if (result < 0)
         return result;
     sqlite3_stmt *s = id > 0
@@ -201,7 +190,7 @@ int door_sqlite_retry(struct door *door, int64_t id, unsigned *done, struct prob
     struct arena arena = {0};
     struct apply_result applied;
     *done = 0;
-    int result = begin_decision(door, problem);
+    int result = door_sqlite_begin_work(door, problem);
     if (result == 0)
         result = apply_parked_again(&d->store, id, &arena, &applied, problem);
     if (result == 0)

@@ -115,6 +115,8 @@ int sqlite_number(struct door_sqlite *d, const char *literal, int64_t a, int64_t
 // A transaction; an immediate one may write, and settles what REPLACE may have removed (door_sqlite_capture.c) before
 // anything else, so that rows which we remove ourselves are never taken for it.
 int door_sqlite_begin(struct door_sqlite *d, bool immediate, struct problem *problem);
+// The same, immediate, with identity and schema as they are now.
+int door_sqlite_begin_work(struct door *door, struct problem *problem);
 int door_sqlite_commit(struct door_sqlite *d, struct problem *problem);
 void door_sqlite_rollback(struct door_sqlite *d);
 
