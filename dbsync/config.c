@@ -48,7 +48,7 @@ static const struct config_key main_rows[] = {
     {"spool", KIND_PATH, IN(spool), 1, PATH_MAX - 32, "/var/lib/signpost/dbsync", false, NULL,
      "Directory for batches on their way. Its own for each daemon."},
     {"spool_quota", KIND_SIZE, IN(spool_quota_bytes), 16 << 20, 1ull << 50, "4G", false, NULL,
-     "Octets that may lie there, shared evenly by the peers, half for each direction."},
+     "Octets that may lie there, shared evenly by the peers, half for each direction. Batches are cut to fit."},
     {"socket", KIND_PATH, IN(socket), 1, 107, "/run/signpost/dbsync.sock", false, NULL,
      "Unix socket on which the daemon takes commands."},
     {"metrics", KIND_ENDPOINT, IN(metrics), 0, 0, NULL, false, NULL,
@@ -56,7 +56,7 @@ static const struct config_key main_rows[] = {
     {"control", KIND_PATH, IN(control), 1, 107, NULL, false, NULL,
      "Admin socket of the `signpost-control` that is told the replication lag. Not given: nobody."},
     {"poll", KIND_DURATION, IN(poll_us), 5000, 60 * SECOND, "50ms", false, NULL,
-     "How often the database is asked for changes. While batches flow it is not waited for."},
+     "How often the database is asked for changes. Batches follow each other no faster than that, unless more waits."},
     {"batch_rows", KIND_NUMBER, IN(batch_rows), 1, 10000000, "20000", false, NULL,
      "Change rows after which a batch is cut; a transaction is never divided."},
     {"backlog_max", KIND_SIZE, IN(backlog_max_bytes), 1 << 20, 1ull << 50, "8G", false, NULL,
@@ -70,7 +70,7 @@ static const struct config_key main_rows[] = {
     {"compression", KIND_NUMBER, IN(compression_level), 0, 19, "1", false, NULL,
      "Level of zstd; 0 sends octets as they are."},
     {"on_error", KIND_CHOICE, IN(stop_on_error), 0, 0, "park", false, on_errors,
-     "A row that cannot be written: `park` keeps it aside and goes on, `stop` stops the stream."},
+     "A row that the database refuses: `park` keeps it aside and goes on, `stop` stops the stream until it can be written."},
 };
 
 #define PEER(field) offsetof(struct config_peer, field)
