@@ -20,7 +20,7 @@
 
 #define TICK                                                                                                           \
     "UPDATE dbsync_clock SET seq = seq + 1, hlc = max(hlc + 1, "                                                       \
-    "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) * 1000);"
+    "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) * 1000) WHERE one = 1;"
 
 static sqlite3_str *mask_columns(sqlite3_str *sql, const struct table *t)
 {
@@ -64,7 +64,7 @@ static void insert_into(sqlite3_str *sql, const struct table *t)
 }
 
 // One change with constant masks; `row` is OLD or NEW.
-static void log_whole(sqlite3_str *sql, const struct table *t, char op, const char *row, const char *where)
+static void log_whole(sqlite3_str *sql, const struct table *t, char op, const char *row)
 {
     sqlite3_str_appendf(sql, " " TICK);
     insert_into(sql, t);
@@ -72,7 +72,7 @@ static void log_whole(sqlite3_str *sql, const struct table *t, char op, const ch
     for (unsigned w = 0; w < (t->column_count + 63u) / 64; w++)
         sqlite3_str_appendf(sql, "%d, ", op == 'I' ? -1 : 0);
     value_columns(sql, t, "", row);
-    sqlite3_str_appendf(sql, " FROM dbsync_clock%s;", where);
+    sqlite3_str_appendf(sql, " FROM dbsync_clock WHERE one = 1;");
 }
 
 static void key_condition(sqlite3_str *sql, const struct table *t, bool is_same)
@@ -136,14 +136,14 @@ static void update_triggers(sqlite3_str *sql, const struct table *t)
     sqlite3_str_appendf(sql, " SELECT seq, 'U', hlc, ");
     update_mask(sql, t);
     value_columns(sql, t, "", "NEW.");
-    sqlite3_str_appendf(sql, " FROM dbsync_clock; END;\n");
+    sqlite3_str_appendf(sql, " FROM dbsync_clock WHERE one = 1; END;\n");
 
     when = sqlite3_str_new(NULL);
     sqlite3_str_appendf(when, " WHEN ");
     key_condition(when, t, false);
     trigger(sql, t, "k", "AFTER UPDATE", sqlite3_str_finish(when));
-    log_whole(sql, t, 'D', "OLD.", "");
-    log_whole(sql, t, 'I', "NEW.", "");
+    log_whole(sql, t, 'D', "OLD.");
+    log_whole(sql, t, 'I', "NEW.");
     sqlite3_str_appendf(sql, " END;\n");
 }
 
@@ -193,10 +193,10 @@ static void victim_triggers(sqlite3_str *sql, const struct table *t)
 static void triggers(sqlite3_str *sql, const struct table *t)
 {
     trigger(sql, t, "i", "AFTER INSERT", NULL);
-    log_whole(sql, t, 'I', "NEW.", "");
+    log_whole(sql, t, 'I', "NEW.");
     sqlite3_str_appendf(sql, " END;\n");
     trigger(sql, t, "d", "AFTER DELETE", NULL);
-    log_whole(sql, t, 'D', "OLD.", "");
+    log_whole(sql, t, 'D', "OLD.");
     sqlite3_str_appendf(sql, " END;\n");
     update_triggers(sql, t);
     victim_triggers(sql, t);

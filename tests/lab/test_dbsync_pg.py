@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lablib.dbsync import PostgresPair
 from lablib.lab import BUILD
 from lablib.pg_pair import Pair, server_folder
 from lablib.process import wait_until
@@ -23,6 +24,22 @@ def test_matrix_types_and_commit_orders():
         env = {**os.environ, "SIGNPOST_PG_A": pair.a.conninfo(), "SIGNPOST_PG_B": pair.b.conninfo()}
         done = subprocess.run([PROGRAM], env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_a_link_cut_every_few_hundred_kilobytes_of_a_large_catch_up_costs_what_was_on_its_way(tmp_path):
+    with PostgresPair(tmp_path, schema="CREATE TABLE orders(id integer PRIMARY KEY, customer text, total float8, note text)",
+                      proxy=True) as pair:
+        pair.cutter.cut()
+        for part in range(10):
+            pair.ams.fill(1 + 5000 * part, 5000, 320)  # 16 MB in all, in ten transactions
+        pair.cutter.cut_every = 300_000
+        pair.cutter.heal()
+        took = wait_until(lambda: pair.fra.sql("SELECT count(*) FROM orders") == "50000\n", 120, "all is there", pause=0.1)
+        assert pair.are_equal()
+        print(f"{pair.cutter.cuts} cuts, {pair.cutter.octets / 1e6:.1f} MB on the wire, {took:.1f} s")
+        assert pair.cutter.cuts >= 10
+        assert pair.cutter.octets < pair.ams.metric("bytes_plain_sent_total") + pair.cutter.cuts * 300_000
+        assert pair.ams.metric("bytes_resumed_total") > 0
 
 
 def start_load(cluster, first, folder):
