@@ -70,7 +70,8 @@ static const struct config_key main_rows[] = {
     {"compression", KIND_NUMBER, IN(compression_level), 0, 19, "1", false, NULL,
      "Level of zstd; 0 sends octets as they are."},
     {"on_error", KIND_CHOICE, IN(stop_on_error), 0, 0, "park", false, on_errors,
-     "A row that the database refuses: `park` keeps it aside and goes on, `stop` stops the stream until it can be written."},
+     "A row that the database refuses: `park` keeps it aside and goes on, `stop` stops the stream until it can be "
+     "written."},
 };
 
 #define PEER(field) offsetof(struct config_peer, field)
