@@ -38,7 +38,7 @@ struct config_node {
     int node_at;      // index into that site's nodes; CONFIG_NONE for a witness, and when no nodes are listed at all
 };
 
-enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_BUSY, CONFIG_IDLE_SLEEP };
+enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_BUSY, CONFIG_IDLE_PAUSE, CONFIG_IDLE_SLEEP };
 enum config_tristate { CONFIG_AUTO, CONFIG_ON, CONFIG_OFF };
 
 // Becomes the command line of signpost-dataplane.

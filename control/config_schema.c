@@ -28,10 +28,12 @@
 static_assert(sizeof(enum config_idle) == sizeof(int) && sizeof(enum config_record) == sizeof(int),
               "see CONFIG_KEY_CHOICE");
 
-static const struct config_choice idle_choices[] = {{"auto", "busy on NICs, sleep on software ports"},
-                                                    {"busy", "poll without a pause; least delay, one whole core"},
-                                                    {"sleep", "sleep for a moment after some empty polls"},
-                                                    {NULL, NULL}};
+static const struct config_choice idle_choices[] = {
+    {"auto", "busy on NICs, sleep on software ports"},
+    {"busy", "poll without a pause; least delay, one whole core"},
+    {"pause", "poll at intervals of up to 8 us after some empty polls; the core stays taken, but rests"},
+    {"sleep", "sleep for a moment after some empty polls"},
+    {NULL, NULL}};
 static const struct config_choice tristate_choices[] = {
     {"auto", "when there are any"}, {"on", "required"}, {"off", "not used"}, {NULL, NULL}};
 static const struct config_choice log_level_choices[] = {{"error", ""}, {"warning", ""}, {"notice", ""},

@@ -62,7 +62,7 @@ static void put_addresses(const struct config_dataplane *d)
 
 static void print_arguments(const struct config *config)
 {
-    static const char *const idle[] = {"auto", "busy", "sleep"};
+    static const char *const idle[] = {"auto", "busy", "pause", "sleep"};
     static const char *const tristate[] = {"auto", "on", "off"};
     const struct config_dataplane *d = &config->dataplane;
     for (unsigned i = 0; i < d->port_count; i++)

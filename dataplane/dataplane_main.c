@@ -296,8 +296,9 @@ static void say_ready(struct program *p)
                    p->port[i].is_up ? "up" : "down");
     }
     port_care_begin(&p->care, log_now_ns());
-    log_notice("ready: %u workers, %s, %s huge pages, %s", p->options.core_count,
-               options_idle(&p->options) == IDLE_BUSY ? "polling without pause" : "sleeping when idle",
+    static const char *const idle[] = {
+        [IDLE_BUSY] = "polling without pause", [IDLE_PAUSE] = "pausing when idle", [IDLE_SLEEP] = "sleeping when idle"};
+    log_notice("ready: %u workers, %s, %s huge pages, %s", p->options.core_count, idle[options_idle(&p->options)],
                eal_uses_huge_pages() ? "with" : "without",
                manager_has_images(p->manager) ? "answering" : "waiting for the first tables");
     notify_send("READY=1");

@@ -186,8 +186,8 @@ static int parse_kernel_interface(const struct parse *p, const char *value)
 
 static int parse_value(const struct parse *p, const char *option, const char *value)
 {
-    static const char *const idle[] = {"auto", "busy", "sleep", NULL}; // enum idle_policy
-    static const char *const huge[] = {"auto", "on", "off", NULL};     // enum huge_policy
+    static const char *const idle[] = {"auto", "busy", "pause", "sleep", NULL}; // enum idle_policy
+    static const char *const huge[] = {"auto", "on", "off", NULL};              // enum huge_policy
     static const char *const on_off[] = {"off", "on", NULL};
     struct options *o = p->options;
     int word = 0;

@@ -20,7 +20,7 @@ enum {
 };
 
 enum port_kind { PORT_AF_PACKET, PORT_AF_XDP, PORT_MEMIF, PORT_PCI, PORT_VDEV };
-enum idle_policy { IDLE_AUTO, IDLE_BUSY, IDLE_SLEEP };
+enum idle_policy { IDLE_AUTO, IDLE_BUSY, IDLE_PAUSE, IDLE_SLEEP };
 enum huge_policy { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 enum kernel_way { KERNEL_WAY_AUTO, KERNEL_WAY_TAP, KERNEL_WAY_VHOST }; // auto: vhost-net where it works, else TAP
 
@@ -62,7 +62,7 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
 // The same for signpost-standby, which has no ports, cores or memory of DPDK, but needs at least one address.
 int options_parse_standby(struct options *options, int argc, char **argv, char *why, size_t why_cap);
 
-// IDLE_BUSY or IDLE_SLEEP: `auto` is busy when a port is a NIC of our own, sleep on software ports.
+// IDLE_BUSY, IDLE_PAUSE or IDLE_SLEEP: `auto` is busy when a port is a NIC of our own, sleep on software ports.
 enum idle_policy options_idle(const struct options *options);
 
 const char *options_usage(void);

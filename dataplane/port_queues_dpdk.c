@@ -185,6 +185,28 @@ static void spread_hash(const struct port *port)
                     strerror(-rc));
 }
 
+// What the card really spreads by; some take less than they were asked for without a word.
+static void read_back_hash(struct port *port)
+{
+    struct rte_eth_rss_conf in_use = {0};
+    if (port->queue_count < 2 || !port->rss)
+        return;
+    const int rc = rte_eth_dev_rss_hash_conf_get(port->id, &in_use);
+    if (rc < 0) {
+        log_info("port %s: its driver does not tell what it spreads queries by (%s)", port->label, strerror(-rc));
+        return;
+    }
+    const uint64_t udp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+    if (port->rss & udp & ~in_use.rss_hf)
+        log_warning("port %s: asked to hash UDP ports of IPv4 and IPv6, the card does it for %s: queries of one client "
+                    "address use one worker",
+                    port->label, in_use.rss_hf & udp ? "one of them" : "none of them");
+    port->rss = in_use.rss_hf;
+    log_info("port %s: spreads over %u queues by hash types 0x%llx (IPv4 UDP ports %s, IPv6 UDP ports %s)", port->label,
+             port->queue_count, (unsigned long long)port->rss, port->rss & RTE_ETH_RSS_NONFRAG_IPV4_UDP ? "yes" : "no",
+             port->rss & RTE_ETH_RSS_NONFRAG_IPV6_UDP ? "yes" : "no");
+}
+
 int port_queues_start(struct port *port, char why[PORT_WHY_CAP])
 {
     const int rc = rte_eth_dev_start(port->id);
@@ -197,5 +219,6 @@ int port_queues_start(struct port *port, char why[PORT_WHY_CAP])
     if (port->is_promiscuous)
         rte_eth_promiscuous_enable(port->id);
     spread_hash(port);
+    read_back_hash(port);
     return 0;
 }

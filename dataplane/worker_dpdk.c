@@ -38,7 +38,8 @@ void worker_init(struct worker *w, unsigned number, struct port *port, unsigned 
                          .stop = stop,
                          .counters = counters,
                          .context = {.counters = counters, .rate_limit = rate_limit},
-                         .sleep_us = WORKER_SLEEP_MIN_US};
+                         .sleep_us = WORKER_SLEEP_MIN_US,
+                         .pause_ns = WORKER_PAUSE_MIN_NS};
     worker_clock_init(&w->clock, rte_get_tsc_hz());
 }
 
@@ -249,6 +250,15 @@ static void wait_idle(struct worker *w)
     publish_online();
 }
 
+// Without looking at the ports: the processor rests, and a hyper-thread beside it has more of the core.
+static void pause_idle(struct worker *w)
+{
+    const uint64_t until = rte_rdtsc() + w->pause_ns * w->clock.ticks_per_s / 1000000000u;
+    w->pause_ns = w->pause_ns * 2 < WORKER_PAUSE_MAX_NS ? w->pause_ns * 2 : WORKER_PAUSE_MAX_NS;
+    while (rte_rdtsc() < until)
+        rte_pause();
+}
+
 int worker_run(void *argument)
 {
     struct worker *w = argument;
@@ -258,9 +268,13 @@ int worker_run(void *argument)
         if (worker_turn(w)) {
             w->empty_turns = 0;
             w->sleep_us = WORKER_SLEEP_MIN_US;
+            w->pause_ns = WORKER_PAUSE_MIN_NS;
         } else if (w->idle == IDLE_SLEEP && ++w->empty_turns >= WORKER_SPIN_TURNS) {
             w->empty_turns = WORKER_SPIN_TURNS;
             wait_idle(w);
+        } else if (w->idle == IDLE_PAUSE && ++w->empty_turns >= WORKER_SPIN_TURNS) {
+            w->empty_turns = WORKER_SPIN_TURNS;
+            pause_idle(w);
         } else {
             rte_pause();
         }

@@ -3,7 +3,8 @@
 //
 // Each turn of its loop receives a burst from each port, loads the snapshot once per burst, answers in place, sends,
 // and reports one quiescent state. It never takes a lock, allocates, logs, or makes a system call per packet. When idle
-// under IDLE_SLEEP it waits, offline for the grace periods, until a port has packets or a short time has passed.
+// under IDLE_SLEEP it waits, offline for the grace periods, until a port has packets or a short time has passed; under
+// IDLE_PAUSE it lets a few microseconds pass, online, for so short a time delays no grace period.
 #pragma once
 
 #include "dataplane/answer.h"
@@ -26,6 +27,10 @@ enum {
     // Ports without a descriptor to wait on are polled at intervals that grow from the first to the second number.
     WORKER_SLEEP_MIN_US = 20,
     WORKER_SLEEP_MAX_US = 200,
+    // IDLE_PAUSE: intervals between polls grow from the first to the second number. Longer: later answers; shorter:
+    // less power saved.
+    WORKER_PAUSE_MIN_NS = 500,
+    WORKER_PAUSE_MAX_NS = 8000,
     // Ports with one: longest wait. Others watch the loop counter, so it must move even when nothing arrives.
     WORKER_WAIT_MAX_MS = 10
 };
@@ -42,13 +47,13 @@ struct worker {
     unsigned number;
     struct port *port; // all ports, read-only
     unsigned port_count;
-    enum idle_policy idle; // IDLE_BUSY or IDLE_SLEEP
+    enum idle_policy idle; // not IDLE_AUTO
     const bool *stop;      // set by the main thread
     struct counters_block *counters;
     struct capture_page *capture; // ring `number` is ours; null: none
     struct answer_context context;
     struct worker_clock clock;
-    unsigned empty_turns, sleep_us;
+    unsigned empty_turns, sleep_us, pause_ns;
     struct worker_port at[OPTIONS_PORT_MAX];
 };
 

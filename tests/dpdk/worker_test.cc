@@ -11,7 +11,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "tests/support/image_maker.h"
 
@@ -460,6 +462,48 @@ TEST_F(WorkerOnRings, EndsWhenTold)
     stop = true;
     EXPECT_EQ(worker_run(&w), 0);
     publish_register();
+}
+
+TEST_F(WorkerOnRings, HashTypesAreThoseThatTheDriverSaysItUses)
+{
+    ASSERT_EQ(rte_eal_hotplug_add("vdev", "net_null7", ""), 0);
+    uint16_t id;
+    ASSERT_EQ(rte_eth_dev_get_port_by_name("net_null7", &id), 0);
+    port card{};
+    char why[PORT_WHY_CAP] = "";
+    ASSERT_EQ(port_adopt(&card, id, 2, why), 0) << why;
+    ASSERT_EQ(port_start(&card, why), 0) << why;
+    rte_eth_rss_conf in_use{};
+    ASSERT_EQ(rte_eth_dev_rss_hash_conf_get(id, &in_use), 0);
+    EXPECT_EQ(card.queue_count, 2u);
+    EXPECT_EQ(card.rss, in_use.rss_hf);
+    EXPECT_TRUE(card.rss & RTE_ETH_RSS_NONFRAG_IPV4_UDP);
+    port_close(&card);
+}
+
+TEST_F(WorkerOnRings, PausingWhenIdleItStillAnswersAndEnds)
+{
+    const auto wait = [](auto is_so) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (!is_so() && std::chrono::steady_clock::now() < end)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return is_so();
+    };
+    publish();
+    publish_unregister(); // the loop registers its own thread
+    w.idle = IDLE_PAUSE;
+    std::thread loop([this] { worker_run(&w); });
+    EXPECT_TRUE(wait([this] { return counters_read(&counters->value[COUNTER_loops]) > 4 * WORKER_SPIN_TURNS; }));
+    feed(frame(p.packet.mac, query(78)));
+    EXPECT_TRUE(wait([this] { return rte_ring_count(tx) == 1; })) << "no answer";
+    const uint64_t then = counters_read(&counters->value[COUNTER_loops]);
+    EXPECT_TRUE(wait([&] { return counters_read(&counters->value[COUNTER_loops]) > then + 4 * WORKER_SPIN_TURNS; }));
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+    loop.join();
+    EXPECT_EQ(w.pause_ns, static_cast<unsigned>(WORKER_PAUSE_MAX_NS)) << "intervals grow while nothing comes";
+    EXPECT_EQ(counters->value[COUNTER_sleeps], 0u);
+    publish_register();
+    stop = false;
 }
 
 } // namespace

@@ -100,6 +100,7 @@ TEST(Options, PollWithoutPauseOnlyWhereANicIsOurOwn)
     EXPECT_EQ(Parsed({"--port", "af_packet:a", "--port", "pci:01:00.0"}).idle(), IDLE_BUSY);
     EXPECT_EQ(Parsed({"--port", "vdev:net_null0"}).idle(), IDLE_SLEEP);
     EXPECT_EQ(Parsed({"--port", "vdev:net_null0", "--idle", "busy"}).idle(), IDLE_BUSY);
+    EXPECT_EQ(Parsed({"--port", "vdev:net_null0", "--idle", "pause"}).idle(), IDLE_PAUSE);
 }
 
 TEST(Options, NeedNoPortToHelp)
@@ -168,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{{port, "--cores", "0-999"}, "at most 62", "more than counter blocks"},
                     Wrong{{port, "--cores=1", "--cores=2"}, "given twice", "which one is meant is not clear"},
                     Wrong{{port, "--address", "192.0.2.0/24"}, "without prefix", "a network is not an address"},
-                    Wrong{{port, "--idle", "never"}, "auto, busy, sleep", "allowed words are listed"},
+                    Wrong{{port, "--idle", "never"}, "auto, busy, pause, sleep", "allowed words are listed"},
                     Wrong{{port, "--huge", "yes"}, "auto, on, off", "allowed words are listed"},
                     Wrong{{port, "--tcp", "maybe"}, "off, on", "allowed words are listed"},
                     Wrong{{port, "--prot"}, "unknown option", "typing error"},
