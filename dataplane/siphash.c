@@ -36,13 +36,17 @@ INLINE void round_once(struct state *s)
     turn(&s->v2, 32);
 }
 
+INLINE void fill(lanes *v, uint64_t word)
+{
+    *v = (lanes){word, word, word, word};
+}
+
 INLINE void start(struct state *s, uint64_t k0, uint64_t k1)
 {
-    const lanes zero = {0};
-    s->v0 = zero + (k0 ^ 0x736f6d6570736575ull);
-    s->v1 = zero + (k1 ^ 0x646f72616e646f6dull);
-    s->v2 = zero + (k0 ^ 0x6c7967656e657261ull);
-    s->v3 = zero + (k1 ^ 0x7465646279746573ull);
+    fill(&s->v0, k0 ^ 0x736f6d6570736575ull);
+    fill(&s->v1, k1 ^ 0x646f72616e646f6dull);
+    fill(&s->v2, k0 ^ 0x6c7967656e657261ull);
+    fill(&s->v3, k1 ^ 0x7465646279746573ull);
 }
 
 // Two halves in step: while one waits for a result the other goes on.
@@ -77,8 +81,10 @@ INLINE void hash(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES], unsigned 
     start(&b, k0, k1);
     for (unsigned i = 0; i < word_count; i++)
         take_word(&a, &b, word[i]);
-    a.v2 ^= 0xff - (lanes){0};
-    b.v2 ^= 0xff - (lanes){0};
+    lanes last;
+    fill(&last, 0xff);
+    a.v2 ^= last;
+    b.v2 ^= last;
     for (unsigned i = 0; i < 4; i++) {
         round_once(&a);
         round_once(&b);
