@@ -29,9 +29,11 @@ static const struct fast_family common[2] = {
      .expected = {{[12] = 0x86, 0xdd, 0x60}, {[4] = 17}, {0}, {[9] = 53}}},
 };
 
-static void expect_frame(struct fast_family *f, const struct packet_port *port, const struct zone_settings *settings,
-                         bool is_ipv6)
+void fast_expect(struct fast_burst *b, bool is_ipv6)
 {
+    struct fast_family *f = &b->family[is_ipv6];
+    const struct zone_settings *settings = b->settings;
+    const uint8_t *mac = b->mac;
     const unsigned to = is_ipv6 ? IPV6_TO : IPV4_TO, len = is_ipv6 ? 16 : 4;
     const uint8_t *only = NULL;
     unsigned count = 0;
@@ -41,8 +43,8 @@ static void expect_frame(struct fast_family *f, const struct packet_port *port, 
             count++;
         }
     *f = common[is_ipv6];
-    memcpy(f->expected[0], port->mac, 6);
-    memcpy(f->reply_mac + 6, port->mac, 6);
+    memcpy(f->expected[0], mac, 6);
+    memcpy(f->reply_mac + 6, mac, 6);
     memcpy(f->reply_mac + 12, f->expected[0] + 12, 2);
     // The destination: compared with the node's only address, or looked for by the first stage.
     f->has_more_addresses = count != 1;
@@ -62,8 +64,9 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
     b->tailored_count = b->missed_count = b->with_options_count = 0;
-    expect_frame(&b->family[0], port, b->settings, false);
-    expect_frame(&b->family[1], port, b->settings, true);
+    b->mac = port->mac;
+    fast_expect(b, false);
+    b->is_ipv6_expected = false;
     b->zone_image = context->zone_image;
     b->order_image = context->order_image;
     b->slot = (const struct zone_slot *)image_at(b->zone_image, index->slot_at);

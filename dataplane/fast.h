@@ -98,6 +98,8 @@ struct fast_family {
 
 struct fast_burst {
     struct fast_family family[2];
+    const uint8_t *mac;    // of the port
+    bool is_ipv6_expected; // the second family is filled: when its first frame comes
     const struct zone_settings *settings;
     const void *zone_image, *order_image;
     const struct zone_slot *slot;
@@ -136,6 +138,9 @@ static inline bool fast_fits(const struct fast_query *q, const struct rrset *set
 
 // False when the whole burst has to take the plain way: no tables, or an old one.
 bool fast_begin(struct fast_burst *burst, const struct answer_context *context, const struct packet_port *port);
+
+// Fills burst->family[is_ipv6].
+void fast_expect(struct fast_burst *burst, bool is_ipv6);
 
 // Fills the queries.
 void fast_parse(struct fast_burst *burst, struct packet_slot *slot, unsigned count);

@@ -185,6 +185,10 @@ static __attribute__((noinline)) bool take_ipv6(struct fast_burst *b, const stru
 {
     const uint8_t *frame = slot->frame;
     const struct fast_family *f = &b->family[1];
+    if (!b->is_ipv6_expected) {
+        fast_expect(b, true);
+        b->is_ipv6_expected = true;
+    }
     if (slot->cap < FAST_ROOM || !is_as_expected(f, frame, FAST_HEADS))
         return false;
     if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 24, true))
