@@ -145,6 +145,16 @@ static unsigned size_limit(const struct response *r, const struct zone_settings 
     return limit < cap ? limit : cap;
 }
 
+// An error over UDP is never larger than its query: whoever lies about his address gains nothing by it. Options that do
+// not fit are left out.
+static void shrink_error(struct response *r)
+{
+    if (r->rcode == RCODE_NOERROR || r->rcode == RCODE_NXDOMAIN || r->rcode == RCODE_YXDOMAIN || r->client->is_tcp)
+        return;
+    const unsigned left = r->query_len > r->writer.at ? r->query_len - (unsigned)r->writer.at : 0;
+    edns_response_fit(&r->edns, &r->query->edns, left);
+}
+
 // Header, OPT record, counters. Length of the response.
 static unsigned finish(struct response *r, unsigned limit)
 {
@@ -159,6 +169,7 @@ static unsigned finish(struct response *r, unsigned limit)
     if (r->is_authoritative)
         flags |= DNS_FLAG_AA;
     if (q->edns.is_present) {
+        shrink_error(r);
         r->edns.rcode = r->rcode;
         r->writer.cap = limit;
         const size_t opt_at = r->writer.at;
@@ -255,7 +266,8 @@ unsigned answer_message(struct answer_context *context, const struct answer_clie
     }
     count_query(context, client);
     const struct zone_settings *settings = zone_image_settings(context->zone_image);
-    struct response r = {.context = context, .client = client, .query = &query, .rcode = RCODE_NOERROR};
+    struct response r = {
+        .context = context, .client = client, .query = &query, .rcode = RCODE_NOERROR, .query_len = (uint16_t)len};
     const unsigned limit = size_limit(&r, settings, cap);
     enum cookie_verdict cookie = COOKIE_NONE;
     r.writer = wire_writer_init(msg, limit);

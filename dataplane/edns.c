@@ -5,16 +5,16 @@
 
 enum { ADDRESS_FAMILY_IPV4 = 1, ADDRESS_FAMILY_IPV6 = 2, OPTION_HEAD_LEN = 4, SUBNET_HEAD_LEN = 4 };
 
-// RFC 7871 section 6 and 7.1.2: malformed means FORMERR. An unknown family is ignored: we could tailor nothing for it.
+// RFC 7871 section 6: malformed means FORMERR. So does an address of a family that we do not know: neither its length
+// nor its bits can be checked, and a reply without the option would be taken for one that holds for everybody (section
+// 7.3). Without an address the family means nothing (section 7.1.2): it comes back as it came.
 static bool parse_subnet(struct edns *e, const uint8_t *data, unsigned len)
 {
     if (len < SUBNET_HEAD_LEN)
         return false;
     const unsigned family = (unsigned)(data[0] << 8 | data[1]), source_len = data[2], scope_len = data[3];
     const unsigned bytes = len - SUBNET_HEAD_LEN;
-    if (family != ADDRESS_FAMILY_IPV4 && family != ADDRESS_FAMILY_IPV6)
-        return true;
-    const unsigned width = family == ADDRESS_FAMILY_IPV4 ? 32 : 128;
+    const unsigned width = family == ADDRESS_FAMILY_IPV4 ? 32 : family == ADDRESS_FAMILY_IPV6 ? 128 : 0;
     if (scope_len != 0 || source_len > width || bytes != (source_len + 7) / 8)
         return false;
     if (source_len % 8 && (data[SUBNET_HEAD_LEN + bytes - 1] & (0xff >> source_len % 8)))
@@ -22,6 +22,7 @@ static bool parse_subnet(struct edns *e, const uint8_t *data, unsigned len)
     if (e->has_subnet)
         return true; // the first one counts
     e->has_subnet = true;
+    e->subnet_family = (uint16_t)family;
     e->is_subnet_ipv6 = family == ADDRESS_FAMILY_IPV6;
     e->subnet_source_len = (uint8_t)source_len;
     memset(e->subnet, 0, sizeof e->subnet);
@@ -91,6 +92,22 @@ unsigned edns_response_len(const struct edns_response *r, const struct edns *que
     return len;
 }
 
+void edns_response_fit(struct edns_response *r, const struct edns *query, unsigned room)
+{
+    struct edns_response fitting = *r;
+    fitting.has_extended_error = false;
+    fitting.nsid_len = 0;
+    if (edns_response_len(&fitting, query) > room)
+        fitting.has_cookie = false;
+    fitting.nsid_len = r->nsid_len;
+    if (edns_response_len(&fitting, query) > room)
+        fitting.nsid_len = 0;
+    fitting.has_extended_error = r->has_extended_error;
+    if (edns_response_len(&fitting, query) > room)
+        fitting.has_extended_error = false;
+    *r = fitting;
+}
+
 static void put_option(struct wire_writer *w, uint16_t code, unsigned len)
 {
     wire_put_u16(w, code);
@@ -105,7 +122,7 @@ static void put_options(struct wire_writer *w, const struct edns_response *r, co
     }
     if (r->has_subnet) {
         put_option(w, EDNS_CLIENT_SUBNET, subnet_len(query));
-        wire_put_u16(w, query->is_subnet_ipv6 ? ADDRESS_FAMILY_IPV6 : ADDRESS_FAMILY_IPV4);
+        wire_put_u16(w, query->subnet_family);
         wire_put_u8(w, query->subnet_source_len);
         wire_put_u8(w, r->subnet_scope_len);
         wire_put(w, query->subnet, subnet_len(query) - SUBNET_HEAD_LEN);

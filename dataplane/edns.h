@@ -38,6 +38,7 @@ struct edns {
     // client subnet
     bool has_subnet;
     bool is_subnet_ipv6;
+    uint16_t subnet_family; // 1: IPv4, 2: IPv6; any when the source length is 0
     uint8_t subnet_source_len;
     uint8_t subnet[16]; // bits past the source length are zero
     // cookie
@@ -66,6 +67,11 @@ struct edns_response {
     bool has_keepalive;
     uint16_t keepalive_ds; // units of 100 ms (RFC 7828 section 3.1)
 };
+
+// Takes options out until the record has at most `room` bytes, those that are needed least first: the extended error,
+// which nobody asked for; NSID; the cookie, which only a client that has no server cookie yet can find missing, since
+// any other's query has room for it. What then is left is never longer than the query's own record.
+void edns_response_fit(struct edns_response *r, const struct edns *query, unsigned room);
 
 // Bytes of the OPT record.
 unsigned edns_response_len(const struct edns_response *r, const struct edns *query);

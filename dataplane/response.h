@@ -21,6 +21,7 @@ struct response {
     struct wire_writer writer; // its cap leaves room for the OPT record
     uint16_t count[SECTION_COUNT];
     uint16_t rcode;
+    uint16_t query_len; // of the whole message
     bool is_authoritative;
     bool is_truncated;
     struct edns_response edns;

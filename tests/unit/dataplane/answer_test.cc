@@ -136,13 +136,23 @@ TEST_F(Answer, malformed_client_subnets_are_format_errors)
         {{0, 1, 33, 0, 1, 2, 3, 4, 5}, 1, "longer than an IPv4 address"},
         {{0, 2, 129, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}, 1, "longer than an IPv6 address"},
         {{0, 1, 24}, 1, "shorter than its head"},
-        {{0, 9, 8, 0, 1}, 0, "an unknown family is ignored"},
+        {{0, 9, 8, 0, 1}, 1, "an address of an unknown family"},
+        {{0, 9, 0, 0}, 0, "no address: the family means nothing"},
+        {{0, 0, 0, 0}, 0, "as some clients write that"},
+        {{0, 0, 0, 0, 1}, 1, "an address octet without a bit of address"},
     };
     for (const SubnetRow &row : rows) {
         QueryText q{"www.example.com"};
         q.edns = true;
         q.options = option(8, row.data);
-        EXPECT_EQ(ask(q).rcode, row.rcode) << row.why;
+        ReplyText reply = ask(q);
+        EXPECT_EQ(reply.rcode, row.rcode) << row.why;
+        if (row.rcode == 0) {
+            Bytes echo = reply.options[8];
+            ASSERT_EQ(echo.size(), row.data.size()) << row.why;
+            echo[3] = 0;
+            EXPECT_EQ(echo, row.data) << "family, source length and address come back (RFC 7871 section 7.2.1)";
+        }
     }
 }
 
@@ -177,7 +187,12 @@ TEST_F(Answer, nsid_comes_only_when_asked_also_with_badvers)
     q.options = option(3, {});
     EXPECT_EQ(ask(q).options[3], (Bytes{'a', 'm', 's', '1'}));
     q.opt_ttl = 0x00010000;
-    EXPECT_EQ(ask(q).options[3], (Bytes{'a', 'm', 's', '1'}));
+    EXPECT_EQ(ask(q).options.count(3), 0u) << "an error is no larger than its query";
+    dns_text::append(q.options, option(12, {0, 0, 0, 0}));
+    EXPECT_EQ(ask(q).options[3], (Bytes{'a', 'm', 's', '1'})) << "but if it fits";
+    q.options = option(3, {});
+    client.is_tcp = true;
+    EXPECT_EQ(ask(q).options[3], (Bytes{'a', 'm', 's', '1'})) << "or the address is beyond doubt";
 }
 
 TEST_F(Answer, cookies_are_made_and_recognised)
