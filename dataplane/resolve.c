@@ -22,7 +22,7 @@ static void put_pointer(uint8_t *p, unsigned at)
 bool response_add(struct response *r, enum response_section section, const struct rrset *set, unsigned owner_at,
                   unsigned apex_at)
 {
-    if (owner_at > POINTER_MAX)
+    if (r->is_truncated || owner_at > POINTER_MAX)
         return false;
     if (r->writer.cap - r->writer.at < set->wire_len)
         return false;
@@ -88,12 +88,15 @@ struct walk {
     struct response *r;
     uint32_t zone;
     unsigned owner_at;  // where the current name starts in the message
+    unsigned tail_from; // from here on, the current name stands elsewhere in the message, at tail_at; 0: it stands in
+    unsigned tail_at;   // one piece, up to the apex at least
     unsigned apex_at;   // where the zone's apex starts in the message
     unsigned suffix_at; // of the closest encloser in the current name
     unsigned hops;
     uint64_t seen[CHAIN_MAX]; // hashes of names already followed: a loop ends
     unsigned dname_count;
     const struct zone_node *dname[CHAIN_MAX]; // whose DNAME is in the answer already: once is enough
+    unsigned dname_target_at[CHAIN_MAX];      // where its target stands in the message
     const struct zone_key *key;
     struct zone_key target;
 };
@@ -102,6 +105,12 @@ static const struct zone_node *apex_of(const struct walk *w)
 {
     const void *image = w->r->context->zone_image;
     return (const struct zone_node *)image_at(image, zone_of(w->r, w->zone)->apex_at);
+}
+
+// Where in the message the current name stands from its octet `from` on.
+static unsigned name_at(const struct walk *w, unsigned from)
+{
+    return w->tail_from && from >= w->tail_from ? w->tail_at + from - w->tail_from : w->owner_at + from;
 }
 
 // Makes the name in a record's rdata, as stored in an image, the walk's next name. False when it leaves what a name can
@@ -191,11 +200,10 @@ static bool answer_at(struct walk *w, const struct zone_node *node)
         const unsigned set_at = (unsigned)r->writer.at;
         if (!cname || !may_follow(w))
             return false;
-        if (!response_add(r, SECTION_ANSWER, cname, w->owner_at, w->apex_at)) {
-            r->is_truncated = true;
-            return false;
-        }
+        if (!response_add(r, SECTION_ANSWER, cname, w->owner_at, w->apex_at))
+            r->is_truncated = true; // the walk goes on for the rcode's sake, and writes nothing more
         w->owner_at = set_at + RECORD_FRAME_LEN;
+        w->tail_from = 0;
         return qtype != DNS_ANY &&
                take_target(w, rrset_wire(cname) + RECORD_FRAME_LEN, cname->wire_len - RECORD_FRAME_LEN);
     }
@@ -218,17 +226,55 @@ static bool answer_at(struct walk *w, const struct zone_node *node)
     return false;
 }
 
-// Puts a node's DNAME into the answer unless it is there. False when there is no room.
-static bool add_dname(struct walk *w, const struct zone_node *node, const struct rrset *dname)
+// Puts a node's DNAME into the answer unless it is there. Where its target stands in the message; 0: there is no room.
+static unsigned add_dname(struct walk *w, const struct zone_node *node, const struct rrset *dname)
 {
     for (unsigned i = 0; i < w->dname_count; i++)
         if (w->dname[i] == node)
-            return true;
-    w->dname[w->dname_count++] = node; // each takes a hop: at most CHAIN_MAX
-    return response_add(w->r, SECTION_ANSWER, dname, w->owner_at + w->suffix_at, w->apex_at);
+            return w->dname_target_at[i];
+    const unsigned set_at = (unsigned)w->r->writer.at;
+    if (!response_add(w->r, SECTION_ANSWER, dname, name_at(w, w->suffix_at), w->apex_at))
+        return 0;
+    w->dname[w->dname_count] = node; // each takes a hop: at most CHAIN_MAX
+    return w->dname_target_at[w->dname_count++] = set_at + RECORD_FRAME_LEN;
 }
 
-// RFC 6672 section 3.2: the DNAME and a CNAME made from it. True: go on with the target.
+// The CNAME made from a DNAME whose target stands at `target_at`, to `name`, of which the first suffix_at octets are
+// new: the rest is compressed to the DNAME's target, if a pointer reaches it. False when there is no room.
+static bool add_made_cname(struct walk *w, const uint8_t *name, unsigned name_len, unsigned target_at, uint32_t ttl)
+{
+    struct wire_writer *out = &w->r->writer;
+    const unsigned set_at = (unsigned)out->at;
+    const bool is_compressed = target_at <= POINTER_MAX;
+    const unsigned rdata_len = is_compressed ? w->suffix_at + 2 : name_len;
+    if (w->r->is_truncated || w->owner_at > POINTER_MAX || out->cap - out->at < RECORD_FRAME_LEN + rdata_len)
+        return false;
+    wire_put_u16(out, (uint16_t)(0xc000 | w->owner_at));
+    wire_put_u16(out, DNS_CNAME);
+    wire_put_u16(out, DNS_IN);
+    wire_put_u32(out, ttl); // section 3.1
+    wire_put_u16(out, (uint16_t)rdata_len);
+    wire_put(out, name, is_compressed ? w->suffix_at : name_len);
+    if (is_compressed)
+        wire_put_u16(out, (uint16_t)(0xc000 | target_at));
+    w->r->count[SECTION_ANSWER]++;
+    w->owner_at = set_at + RECORD_FRAME_LEN;
+    w->tail_from = is_compressed ? w->suffix_at : 0;
+    w->tail_at = target_at;
+    return true;
+}
+
+// Does the name end in this node's name, or is it that?
+static bool is_below(const uint8_t *name, unsigned len, const struct zone_node *node)
+{
+    unsigned at = 0;
+    while (at + node->name_len < len) // a label a round
+        at += name[at] + 1u;
+    return at + node->name_len == len && name_equal(name + at, zone_node_name(node));
+}
+
+// RFC 6672 section 3.2: the DNAME and a CNAME made from it. True: go on with the target, unless the DNAME points
+// below itself: the name would be redirected for ever, longer each time. The resolver may go on until there is no room.
 static bool follow_dname(struct walk *w, const struct zone_node *node)
 {
     struct response *r = w->r;
@@ -236,36 +282,23 @@ static bool follow_dname(struct walk *w, const struct zone_node *node)
     if (!dname || !may_follow(w))
         return false;
     const uint8_t *target = rrset_wire(dname) + RECORD_FRAME_LEN;
-    const unsigned target_len = dname->wire_len - RECORD_FRAME_LEN;
-    if (!add_dname(w, node, dname)) {
+    const unsigned target_len = dname->wire_len - RECORD_FRAME_LEN, name_len = w->suffix_at + target_len;
+    const unsigned target_at = add_dname(w, node, dname);
+    if (target_at == 0)
         r->is_truncated = true;
-        return false;
-    }
-    if (w->suffix_at + target_len > NAME_MAX_LEN) {
+    if (name_len > NAME_MAX_LEN) {
         r->rcode = RCODE_YXDOMAIN; // section 2.2
         return false;
     }
     // The leading labels are copied as the client wrote them when the name is the question's, else as the zone has
     // them.
-    struct wire_writer *out = &r->writer;
-    const unsigned set_at = (unsigned)out->at;
-    const unsigned name_len = w->suffix_at + target_len;
     uint8_t name[NAME_MAX_LEN];
-    memcpy(name, w->owner_at == DNS_HEADER_LEN ? out->data + DNS_HEADER_LEN : w->key->name, w->suffix_at);
+    memcpy(name, w->hops == 1 ? r->writer.data + DNS_HEADER_LEN : w->key->name, w->suffix_at);
     memcpy(name + w->suffix_at, target, target_len);
-    if (out->cap - out->at < RECORD_FRAME_LEN + name_len) {
+    if (!add_made_cname(w, name, name_len, target_at, dname->ttl))
         r->is_truncated = true;
-        return false;
-    }
-    wire_put_u16(out, (uint16_t)(0xc000 | w->owner_at));
-    wire_put_u16(out, DNS_CNAME);
-    wire_put_u16(out, DNS_IN);
-    wire_put_u32(out, dname->ttl); // section 3.1
-    wire_put_u16(out, (uint16_t)name_len);
-    wire_put(out, name, name_len);
-    r->count[SECTION_ANSWER]++;
-    w->owner_at = set_at + RECORD_FRAME_LEN;
-    return r->query->qtype != DNS_CNAME && r->query->qtype != DNS_ANY && take_target(w, name, name_len);
+    const bool goes_on = r->query->qtype != DNS_CNAME && r->query->qtype != DNS_ANY;
+    return goes_on && !is_below(target, target_len, node) && take_target(w, name, name_len);
 }
 
 // One name of the chain, whose closest encloser is `node`. True: go on with the walk's next name.
@@ -276,7 +309,7 @@ static bool walk_step(struct walk *w, const struct zone_node *node)
     const bool is_exact = w->suffix_at == 0;
     if (node->cut_at && !(is_exact && r->query->qtype == DNS_DS && node->flags & NODE_CUT)) {
         const struct zone_node *cut = (const struct zone_node *)image_at(image, node->cut_at);
-        add_referral(w, cut, w->owner_at + w->key->len - cut->name_len);
+        add_referral(w, cut, name_at(w, w->key->len - cut->name_len));
         return false;
     }
     if (is_exact)

@@ -28,7 +28,7 @@ struct response {
 };
 
 // Appends a record set. `owner_at` is where its owner's name starts in the message, `apex_at` where its zone's apex
-// does. False, and nothing appended, when there is no room.
+// does. False, and nothing appended, when there is no room, or was none before: what follows a gap helps nobody.
 bool response_add(struct response *r, enum response_section section, const struct rrset *set, unsigned owner_at,
                   unsigned apex_at);
 
