@@ -105,11 +105,19 @@ static void flush(struct publisher *p)
 
 // ---- receiving ----
 
+// The process that listens, as this process counts them; 0: it is in a container that is not ours.
+static int peer_pid(const struct publisher *p)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(p->connection, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? (int)peer.pid : 0;
+}
+
 static void on_hello(struct publisher *p, const struct image_message *m, int fd)
 {
     const uint64_t held[2] = {m->zone_generation, m->order_generation};
     bool needs_newer = false;
-    const int rc = fd >= 0 ? worker_watch_attach(p->watch, fd) : -EPROTO;
+    const int rc = fd >= 0 ? worker_watch_attach(p->watch, fd, peer_pid(p)) : -EPROTO;
     if (rc < 0) {
         disconnect(p, "the data plane's counters have another layout: are both programs of the same version?");
         return;

@@ -2,11 +2,14 @@
 #include "control/worker_watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct progress {
     uint64_t loops, moved_ns;
@@ -16,6 +19,7 @@ struct worker_watch {
     pthread_mutex_t lock; // all fields
     const struct counters_page *page;
     size_t bytes;
+    int pid; // whose threads can be asked; 0: nobody's
     struct progress progress[COUNTERS_BLOCK_MAX];
     struct worker_watch *standby; // asked while there is no page; null: none
 };
@@ -60,7 +64,7 @@ static bool is_page_good(const struct counters_page *page, size_t bytes)
            bytes >= sizeof *page + (size_t)page->block_count * sizeof(struct counters_block);
 }
 
-int worker_watch_attach(struct worker_watch *w, int fd)
+int worker_watch_attach(struct worker_watch *w, int fd, int pid)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -79,6 +83,8 @@ int worker_watch_attach(struct worker_watch *w, int fd)
     unmap(w);
     w->page = page;
     w->bytes = bytes;
+    // Another count of processes inside a container: thread numbers mean nothing here.
+    w->pid = pid > 0 && w->page->pid == (uint32_t)pid ? pid : 0;
     pthread_mutex_unlock(&w->lock);
     return 0;
 }
@@ -96,6 +102,48 @@ bool worker_watch_is_attached(struct worker_watch *w)
     return is_attached;
 }
 
+// The thread's state by the kernel's letter; '?' when it cannot be seen.
+static char thread_state(int pid, uint64_t thread)
+{
+    char path[64], text[128] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%llu/stat", pid, (unsigned long long)thread);
+    const int fd = thread ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return '?';
+    const ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *name_end = len > 0 ? strrchr(text, ')') : NULL; // the name may hold anything, brackets too
+    return name_end && name_end[1] == ' ' && name_end[2] ? name_end[2] : '?';
+}
+
+// How long a thread in this state may stand still: the table in the header.
+static uint64_t patience_ns(char state)
+{
+    switch (state) {
+    case 'T': // stopped
+    case 't': // by a debugger
+    case 'Z':
+    case 'X':
+        return 0;
+    case 'S':
+    case 'D':
+        return WORKER_WATCH_BLOCKED_NS;
+    default:
+        return WORKER_WATCH_PATIENCE_NS;
+    }
+}
+
+// A worker whose counter has not moved since it was last looked at.
+static bool is_stuck(const struct worker_watch *w, const struct counters_block *block, const struct progress *p,
+                     uint64_t now_ns)
+{
+    const uint64_t still_ns = now_ns > p->moved_ns ? now_ns - p->moved_ns : 0;
+    const uint64_t patience =
+        w->pid ? patience_ns(thread_state(w->pid, counters_read(&block->thread_id))) : WORKER_WATCH_PATIENCE_NS;
+    // It may have run, and gone to sleep, between the two looks.
+    return still_ns > patience && counters_read(&block->value[COUNTER_loops]) == p->loops;
+}
+
 bool worker_watch_is_alive(struct worker_watch *w, uint64_t now_ns)
 {
     if (w->standby && !worker_watch_is_attached(w))
@@ -111,7 +159,7 @@ bool worker_watch_is_alive(struct worker_watch *w, uint64_t now_ns)
         if (p->moved_ns == 0 || loops != p->loops) {
             p->loops = loops;
             p->moved_ns = now_ns;
-        } else if (now_ns > p->moved_ns + WORKER_WATCH_PATIENCE_NS) {
+        } else if (is_stuck(w, &w->page->block[i], p, now_ns)) {
             is_alive = false;
         }
     }

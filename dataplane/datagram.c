@@ -23,7 +23,7 @@ enum {
     QUERY_MAX = 4096, // longer ones are dropped: no query is
     BUFFER_CAP = QUERY_MAX + ANSWER_SLACK,
     BATCHES_PER_TURN = 8,       // of one socket, before the others have their turn
-    TURN_MS = 100,              // an idle thread still shows that it lives: WORKER_WATCH_PATIENCE_NS
+    TURN_MS = 50,               // an idle thread still shows that it lives: WORKER_WATCH_BLOCKED_NS
     RECEIVE_BUFFER = 4 << 20,   // a burst that the data plane would have taken from its rings
     EVENTS_MAX = LISTEN_MAX + 1 // and the descriptor that ends the thread
 };
@@ -148,6 +148,7 @@ static void *datagram_thread(void *argument)
 {
     struct datagram *d = argument;
     pthread_setname_np(pthread_self(), "datagram");
+    __atomic_store_n(&d->config.counters->thread_id, (uint64_t)gettid(), __ATOMIC_RELAXED);
     publish_register();
     publish_offline();
     while (!__atomic_load_n(&d->stop, __ATOMIC_ACQUIRE))

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -263,6 +264,7 @@ int worker_run(void *argument)
 {
     struct worker *w = argument;
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); // the default of 50 us would double the shortest waits
+    __atomic_store_n(&w->counters->thread_id, (uint64_t)gettid(), __ATOMIC_RELAXED);
     publish_register();
     while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
         if (worker_turn(w)) {

@@ -14,7 +14,7 @@ extern "C" {
 
 #define COUNTERS_MAGIC 0x53504354u // "SPCT"
 enum {
-    COUNTERS_VERSION = 2,
+    COUNTERS_VERSION = 3,
     COUNTERS_BLOCK_MAX = 64 // workers and the stream thread
 };
 
@@ -106,6 +106,7 @@ enum counters_filter {
 struct counters_block {
     uint64_t zone_generation; // in use by this worker
     uint64_t order_generation;
+    uint64_t thread_id; // the writer's, by its kernel's count; 0: not told. Its state shows why it stands still
     uint64_t value[COUNTER_COUNT];
 } __attribute__((aligned(128)));
 

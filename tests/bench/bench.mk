@@ -14,7 +14,7 @@ bench-worst: deps $(OBJ)/tests/bench/bench_worst ## instructions and time of the
 $(OBJ)/tests/bench/make_images: $(OBJ)/tests/bench/make_images.o $(OBJ)/dataplane/image_map.o $(call objs,$(SRC_table))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
-bench-failover: deps all ## from a fault to the changed answer, six faults, TRIALS (200) of each
+bench-failover: deps all ## from a fault to the changed answer, seven faults, TRIALS (200) of each
 	@scripts/bench-failover --trials $(or $(TRIALS),200)
 .PHONY: bench-failover
 bench-probes: deps all ## what 10,000 probes a second cost
