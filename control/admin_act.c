@@ -14,6 +14,25 @@ json_t *admin_operator_entry(const struct operator_entry *e)
                      (json_int_t)e->until_s);
 }
 
+static bool has_other_nodes(const struct config *config)
+{
+    for (unsigned i = 0; i < config->site_count; i++)
+        for (unsigned k = 0; k < config->sites[i].node_count; k++)
+            if (strcmp(config->sites[i].nodes[k].name, config->node.name) != 0)
+                return true;
+    return false;
+}
+
+// What the other nodes make of it. They follow only a drain of the site that this node stands in, and its end, which
+// its heartbeats tell; all else is said to this node alone.
+static const char *elsewhere(const struct config *config, const struct daemon_operator_request *request)
+{
+    const bool is_told = config->heartbeat.share_verdicts && request->kind == OPERATOR_OF_SITE && config->node.site &&
+                         strcmp(request->pattern, config->node.site) == 0 &&
+                         (request->state == OPERATOR_DRAIN || request->state == OPERATOR_AUTO);
+    return !has_other_nodes(config) ? "none" : is_told ? "follow" : "not told";
+}
+
 enum admin_status admin_operator_command(struct admin_call *call)
 {
     bool is_bad = false;
@@ -40,6 +59,7 @@ enum admin_status admin_operator_command(struct admin_call *call)
         return ADMIN_REFUSED;
     json_object_set_new(call->result, "kind", json_string(kind));
     json_object_set_new(call->result, "count", json_integer(count));
+    json_object_set_new(call->result, "other_nodes", json_string(elsewhere(daemon_config(call->daemon), &request)));
     return ADMIN_OK;
 }
 

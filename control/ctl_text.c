@@ -326,6 +326,11 @@ void ctl_text_operator(const json_t *r)
     for (unsigned i = 0; i < 3; i++)
         if (strcmp(text_of(r, "kind"), names[i][0]) == 0)
             printf("done, %lld %s\n", number_of(r, "count"), names[i][number_of(r, "count") == 1 ? 1 : 2]);
+    const char *others = text_of(r, "other_nodes");
+    if (strcmp(others, "follow") == 0)
+        puts("the other nodes follow by this node's heartbeats");
+    else if (strcmp(others, "not told") == 0)
+        puts("on this node only: say it on each of the others too");
 }
 
 void ctl_text_problems(const json_t *r)
