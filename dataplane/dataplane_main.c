@@ -259,7 +259,7 @@ static int start_all(struct program *p)
     char why[512];
     unsigned memory_mb = 0;
     for (unsigned i = 0; i < p->options.port_count; i++)
-        memory_mb += port_memory_mb(p->options.port[i].kind, p->options.core_count, p->options.kernel_interface);
+        memory_mb += port_memory_mb(&p->options.port[i], p->options.core_count, p->options.kernel_interface);
     if (eal_start(&p->options, p->is_floating, memory_mb, why, sizeof why) < 0) {
         log_error("%s", why);
         return -1;

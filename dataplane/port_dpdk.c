@@ -205,6 +205,12 @@ static int probe_spec(struct port *port, const struct port_spec *spec, unsigned 
 
 // ---- life ----
 
+bool port_spec_is_xdp(const struct port_spec *spec)
+{
+    static const char driver[] = "net_af_xdp";
+    return spec->kind == PORT_AF_XDP || (spec->kind == PORT_VDEV && strncmp(spec->name, driver, strlen(driver)) == 0);
+}
+
 static void prepare(struct port *port)
 {
     memset(port, 0, sizeof *port);
@@ -218,6 +224,7 @@ int port_open(struct port *port, const struct port_spec *spec, const struct port
 {
     prepare(port);
     port->kind = spec->kind;
+    port->is_xdp = port_spec_is_xdp(spec);
     port->plan = *plan;
     port->plan.has_door = plan->has_door && (spec->kind == PORT_PCI || spec->kind == PORT_MEMIF ||
                                              (spec->kind == PORT_VDEV && !strstr(spec->name, "af_packet")));

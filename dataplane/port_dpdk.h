@@ -43,6 +43,7 @@ struct port {
     struct kernel_door *door;      // the way to the kernel where the port itself has none; null: none
     struct rte_mempool *pool;
     enum port_kind kind;
+    bool is_xdp;                  // see port_spec_is_xdp
     char label[PORT_LABEL_CAP];   // "af_packet:eth0"
     bool wants_reset, is_removed; // written by a thread of DPDK's when the driver says so
     // the main thread's own
@@ -61,8 +62,11 @@ struct port_statistics {
     uint64_t filter[PORT_FILTER_COUNT_MAX]; // of AF_XDP ports
 };
 
-// Megabytes of packet buffers that a port of this kind takes.
-unsigned port_memory_mb(enum port_kind kind, unsigned worker_count, bool has_door);
+// Whether DPDK's AF_XDP driver has the port, whose rings take buffers of their own: as af_xdp: or as vdev:net_af_xdp.
+bool port_spec_is_xdp(const struct port_spec *spec);
+
+// Megabytes of packet buffers that such a port takes.
+unsigned port_memory_mb(const struct port_spec *spec, unsigned worker_count, bool has_door);
 
 // Creates the device (after eal_start), its buffers and queues. 0 or a negative errno with a sentence and the remedy in
 // `why`; after an error there is nothing to close.

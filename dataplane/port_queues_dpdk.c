@@ -28,18 +28,19 @@ static int fail(int rc, char why[PORT_WHY_CAP], const struct port *port, const c
     return rc < 0 ? rc : -EIO;
 }
 
-unsigned port_queues_buffers(enum port_kind kind, unsigned queue_count, unsigned rx_ring, unsigned tx_ring,
+unsigned port_queues_buffers(bool is_xdp, unsigned queue_count, unsigned rx_ring, unsigned tx_ring,
                              unsigned worker_count, bool has_door)
 {
-    const unsigned rings = kind == PORT_AF_XDP ? XDP_RING_BUFFERS : rx_ring + tx_ring;
+    const unsigned rings = is_xdp ? XDP_RING_BUFFERS : rx_ring + tx_ring;
     return queue_count * rings + worker_count * (POOL_CACHE * 3 / 2 + 2 * WORKER_BURST) +
            (has_door ? KERNEL_DOOR_BUFFERS : 0) + POOL_SLACK - 1;
 }
 
-unsigned port_memory_mb(enum port_kind kind, unsigned worker_count, bool has_door)
+unsigned port_memory_mb(const struct port_spec *spec, unsigned worker_count, bool has_door)
 {
     const uint64_t each = RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(struct rte_mbuf) + 192; // object header and alignment
-    const unsigned count = port_queues_buffers(kind, worker_count, DESCRIPTORS, DESCRIPTORS, worker_count, has_door);
+    const unsigned count =
+        port_queues_buffers(port_spec_is_xdp(spec), worker_count, DESCRIPTORS, DESCRIPTORS, worker_count, has_door);
     return (unsigned)(count * each >> 20) + 4;
 }
 
@@ -87,7 +88,7 @@ static int make_pool(struct port *port, unsigned rx, unsigned tx, int numa, char
 {
     char name[32];
     const unsigned count =
-        port_queues_buffers(port->kind, port->queue_count, rx, tx, port->plan.worker_count, port->plan.has_door);
+        port_queues_buffers(port->is_xdp, port->queue_count, rx, tx, port->plan.worker_count, port->plan.has_door);
     // The door's thread takes and gives buffers as well and, unlike the workers, may lose its CPU in the middle of it:
     // with the relaxed ring no worker waits until it has it back.
     const char *ring = port->plan.has_door ? "ring_mt_rts" : RTE_MBUF_DEFAULT_MEMPOOL_OPS;

@@ -13,7 +13,7 @@ extern "C" {
 
 // Buffers that a port needs so that full rings, the workers' caches and frames on their way to and from the kernel
 // never starve it: rings hold sent frames until their places are needed again.
-unsigned port_queues_buffers(enum port_kind kind, unsigned queue_count, unsigned rx_ring, unsigned tx_ring,
+unsigned port_queues_buffers(bool is_xdp, unsigned queue_count, unsigned rx_ring, unsigned tx_ring,
                              unsigned worker_count, bool has_door);
 
 // Configures the device as port->plan says and gives it buffers (once). Used at start and again after a reset. 0 or a
