@@ -84,6 +84,22 @@ static int ask_driver(const struct doctor *d, const char *interface, unsigned co
     return rc < 0 ? -1 : (int)value.data;
 }
 
+// ETHTOOL_GRXFH of UDP over IPv4: 1 when ports are hashed, 0 when only addresses are, or -1 when the driver does not
+// say.
+static int hashes_ports(const struct doctor *d, const char *interface)
+{
+    struct ethtool_rxnfc hash = {.cmd = ETHTOOL_GRXFH, .flow_type = UDP_V4_FLOW};
+    struct ifreq request = {0};
+    const int fd = *d->root ? -1 : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+    request.ifr_data = (void *)&hash;
+    const int rc = ioctl(fd, SIOCETHTOOL, &request);
+    close(fd);
+    return rc < 0 || !(hash.data & (RXH_IP_SRC | RXH_IP_DST)) ? -1 : (hash.data & RXH_L4_B_0_1) != 0;
+}
+
 static bool is_mounted(const struct doctor *d, const char *type)
 {
     char path[PATH_MAX], line[1024], found[64];
@@ -120,6 +136,10 @@ static void check_xdp(struct doctor *d, const char *topic, const char *interface
     if (interface_number(d, interface, "mtu", 0) > XDP_MTU_MOST)
         doctor_find(d, DOCTOR_WARNING, topic, "ip link set dev IFACE mtu 1500",
                     "most drivers refuse XDP with an MTU above a page");
+    if (count_workers(d) > 1 && hashes_ports(d, interface) == 0)
+        doctor_find(d, DOCTOR_WARNING, topic,
+                    "ethtool -N IFACE rx-flow-hash udp4 sdfn; ethtool -N IFACE rx-flow-hash udp6 sdfn",
+                    "%s spreads UDP by addresses only: all queries of one client use one worker", interface);
     if (!is_mounted(d, "bpf"))
         doctor_find(
             d, DOCTOR_NOTE, topic, "mount -t bpf bpf /sys/fs/bpf",
@@ -248,4 +268,7 @@ void doctor_check_ports(struct doctor *d)
         check_port(d, dp->ports[i]);
     if (*dp->kernel_interface && !doctor_has(d, "/dev/net/tun"))
         doctor_find(d, DOCTOR_BAD, "kernel interface", "modprobe tun", "there is no /dev/net/tun");
+    else if (*dp->kernel_interface && !doctor_has(d, "/dev/vhost-net"))
+        doctor_find(d, DOCTOR_NOTE, "kernel interface", "modprobe vhost_net",
+                    "there is no /dev/vhost-net: a TAP device will do, which carries less");
 }

@@ -41,6 +41,7 @@ class Machine
         write("sys/class/iommu/dmar0/x", "");
         fs::create_directories(root / "sys/bus/pci/drivers/vfio-pci");
         write("dev/net/tun", "");
+        write("dev/vhost-net", "");
         interface("eth0", "ixgbe", 4);
         device(bdf, "vfio-pci", "7");
         write("dev/vfio/7", "");
@@ -171,6 +172,8 @@ const Row rows[] = {
      "is no NIC (class 0x010802)", "lspci"},
     {"no TAP driver", &nic, [](Machine &m) { fs::remove(m.root / "dev/net/tun"); }, "bad kernel interface",
      "modprobe tun"},
+    {"no vhost-net", &nic, [](Machine &m) { fs::remove(m.root / "dev/vhost-net"); }, "note kernel interface",
+     "modprobe vhost_net"},
     {"no such interface", &shared_nic, [](Machine &m) { fs::remove_all(m.root / "sys/class/net/eth0"); },
      "bad port af_xdp:eth0: there is no interface eth0", "ip link"},
     {"a link that is down", &shared_nic, [](Machine &m) { m.write("sys/class/net/eth0/operstate", "down\n"); },
