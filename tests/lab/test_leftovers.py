@@ -84,6 +84,7 @@ def up():
 def test_up_status_shell_down(up):
     done = lab("status")
     assert done.returncode == 0 and done.stdout.count(" runs ") == 21 and "all evidence is good" in done.stdout
+    assert done.stdout.count("signpost-dbsync of") == 2
     page = lab("shell", "client", "curl", "-s", "http://www.example.com/db")
     assert "Database: db-" in page.stdout, page
     assert "a laboratory is up already" in lab("up").stderr
