@@ -52,7 +52,8 @@ class Browser:
 
     def evaluate(self, expression):
         """The value of an expression of JavaScript in the page."""
-        return self.ask("Runtime.evaluate", {"expression": expression, "returnByValue": True}, self.session)["result"].get("value")
+        done = self.ask("Runtime.evaluate", {"expression": expression, "returnByValue": True}, self.session)
+        return done["result"].get("value")
 
     def close(self):
         self.process.stop()

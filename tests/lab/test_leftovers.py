@@ -179,7 +179,8 @@ def test_a_laboratory_that_breaks_on_its_way_up_leaves_nothing(bring_up, program
 def test_a_laboratory_that_is_ended_on_its_way_up_leaves_nothing(bring_up, mark):
     """Between two namespaces, and when the servers come up; a second signal in the middle of the clean-up as well."""
     process, prefix, folder = bring_up()
-    wait_until(lambda: any(line.startswith(prefix + mark) for line in traces(prefix, f"{folder}/{FOLDER}")), 30, f"{mark} is there")
+    wait_until(lambda: any(line.startswith(prefix + mark) for line in traces(prefix, f"{folder}/{FOLDER}")), 30,
+               f"{mark} is there")
     process.terminate()
     time.sleep(0.2)
     process.terminate()
