@@ -2,6 +2,7 @@
 #include "health/prober.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "health/probe_icmp.h"
 #include "health/probe_identity.h"
 #include "health/probe_kind.h"
+#include "health/timer_wheel.h"
 
 #define TURN_MS         50
 #define STALL_MIN_NS    250000000ull // a loop that turns every 50 ms and comes this late was not running
@@ -41,7 +43,7 @@ struct item {
     char *identity; // equal for equal specifications
     uint64_t hash, interval_ns, timeout_ns, started_ns, random;
     uint32_t jitter_percent;
-    uv_timer_t timer; // when idle the next start, when running the time limit
+    struct wheel_timer timer; // when idle the next start, when running the time limit
     bool is_running, is_waiting, is_balancer;
 };
 
@@ -54,6 +56,9 @@ struct prober {
     struct item *items, *bucket[BUCKETS];
     struct target *target[BUCKETS];
     uv_timer_t turn;
+    struct timer_wheel wheel; // the items' timers: a heap of them took half of our own time
+    uv_timer_t wheel_turn;
+    uint64_t wheel_turn_ms; // when it is set to; UINT64_MAX: never
     uv_prepare_t prepare;
     uint64_t alive_ns;   // when the loop was last seen turning
     uint64_t stalled_ns; // when the last stall ended; 0: none yet
@@ -107,12 +112,40 @@ static uint64_t next_random(struct item *it) // xorshift64: spreads starts, keep
     return it->random;
 }
 
-static void on_due(uv_timer_t *timer);
-static void on_timeout(uv_timer_t *timer);
+static void on_due(struct wheel_timer *timer);
+static void on_timeout(struct wheel_timer *timer);
 
-static void start_timer(struct item *it, uv_timer_cb callback, uint64_t wait_ns)
+static struct item *item_of(struct wheel_timer *timer)
 {
-    uv_timer_start(&it->timer, callback, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
+    return (struct item *)(void *)((char *)timer - offsetof(struct item, timer));
+}
+
+static void on_wheel_turn(uv_timer_t *timer);
+
+static void set_wheel_turn(struct prober *p)
+{
+    p->wheel_turn_ms = timer_wheel_next_ms(&p->wheel);
+    if (p->wheel_turn_ms == UINT64_MAX || p->is_stopping)
+        return;
+    uv_update_time(p->loop); // it counts from there
+    const uint64_t now_ms = uv_hrtime() / NS_PER_MS;
+    uv_timer_start(&p->wheel_turn, on_wheel_turn, p->wheel_turn_ms > now_ms ? p->wheel_turn_ms - now_ms : 0, 0);
+}
+
+static void on_wheel_turn(uv_timer_t *timer)
+{
+    struct prober *p = timer->data;
+    p->wheel_turn_ms = 0; // nobody needs to set it meanwhile
+    timer_wheel_advance(&p->wheel, uv_hrtime() / NS_PER_MS);
+    set_wheel_turn(p);
+}
+
+static void start_timer(struct item *it, void (*fire)(struct wheel_timer *timer), uint64_t wait_ns)
+{
+    struct prober *p = it->prober;
+    timer_wheel_start(&p->wheel, &it->timer, (uv_hrtime() + wait_ns + NS_PER_MS - 1) / NS_PER_MS, fire);
+    if (it->timer.due_ms < p->wheel_turn_ms)
+        set_wheel_turn(p);
 }
 
 static void schedule(struct item *it)
@@ -176,7 +209,7 @@ static void finish(struct item *it, const struct probe_result *result)
     p->stats.finished++;
     p->stats.good += r.result == EVIDENCE_UP;
     p->stats.bad += r.result == EVIDENCE_DOWN;
-    uv_timer_stop(&it->timer);
+    timer_wheel_stop(&p->wheel, &it->timer);
     if (!p->is_stopping)
         schedule(it);
     leave_target(it);
@@ -190,9 +223,9 @@ static void on_done(void *user, const struct probe_result *result)
         finish(it, result);
 }
 
-static void on_timeout(uv_timer_t *timer)
+static void on_timeout(struct wheel_timer *timer)
 {
-    struct item *it = timer->data;
+    struct item *it = item_of(timer);
     const struct probe_result result = probe_result_down(EVIDENCE_REASON_TIMEOUT);
     it->kind->abort(it->instance);
     finish(it, &result);
@@ -214,9 +247,9 @@ static void run(struct item *it)
     finish(it, &result);
 }
 
-static void on_due(uv_timer_t *timer)
+static void on_due(struct wheel_timer *timer)
 {
-    struct item *it = timer->data;
+    struct item *it = item_of(timer);
     struct target *t = it->target;
     if (t->running < it->prober->limits.per_target_max) {
         run(it);
@@ -261,11 +294,6 @@ static void handle_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
-static void item_timer_closed(uv_handle_t *handle)
-{
-    release(((struct item *)handle->data)->prober);
-}
-
 static void instance_closed(void *user)
 {
     release(((struct item *)user)->prober);
@@ -304,9 +332,12 @@ struct prober *prober_new(uv_loop_t *loop, const struct prober_limits *limits, p
     p->emit = emit_fn;
     p->user = user;
     uv_timer_init(loop, &p->turn);
+    uv_timer_init(loop, &p->wheel_turn);
     uv_prepare_init(loop, &p->prepare);
-    p->turn.data = p->prepare.data = p;
-    p->open = 3 + PROBE_HTTP_ENGINES; // both handles and the engines
+    timer_wheel_init(&p->wheel, uv_hrtime() / NS_PER_MS);
+    p->wheel_turn_ms = UINT64_MAX;
+    p->turn.data = p->wheel_turn.data = p->prepare.data = p;
+    p->open = 4 + PROBE_HTTP_ENGINES; // the handles and the engines
     return p;
 }
 
@@ -390,13 +421,11 @@ static int new_item(struct prober *p, const struct wanted *w, char *identity, ui
     it->interval_ns = w->interval_ns;
     it->timeout_ns = w->timeout_ns;
     it->jitter_percent = w->jitter_percent;
-    uv_timer_init(p->loop, &it->timer);
-    it->timer.data = it;
     it->next = p->items;
     p->items = it;
     it->next_in_bucket = p->bucket[hash % BUCKETS];
     p->bucket[hash % BUCKETS] = it;
-    p->open += 2; // timer and instance
+    p->open++; // the instance
     p->stats.probes++;
     *out = it;
     return 0;
@@ -490,10 +519,11 @@ void prober_stop(struct prober *p, void (*stopped)(void *user), void *user)
     p->stopped_user = user;
     for (struct item *it = p->items; it; it = it->next) {
         it->is_running = false;
-        uv_close((uv_handle_t *)&it->timer, item_timer_closed);
+        timer_wheel_stop(&p->wheel, &it->timer);
         it->kind->close(it->instance);
     }
     uv_close((uv_handle_t *)&p->turn, handle_closed);
+    uv_close((uv_handle_t *)&p->wheel_turn, handle_closed);
     uv_close((uv_handle_t *)&p->prepare, handle_closed);
     for (unsigned i = 0; i < PROBE_HTTP_ENGINES; i++)
         http_engine_close(p->host.http[i], engine_closed, p);
