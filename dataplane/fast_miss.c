@@ -58,6 +58,16 @@ static bool answer_at(struct fast_burst *b, struct fast_query *q, const struct z
     return true;
 }
 
+// Would the OPT record of the answer be longer than the query's? The plain way then leaves a cookie out of an error.
+static bool does_opt_grow(const struct fast_burst *b, const struct fast_query *q)
+{
+    const struct fast_options *o = &b->options[q - b->query];
+    if (!(q->marks & FAST_OPTIONS) || !o->cookie_data)
+        return false;
+    const unsigned subnet_len = o->subnet_data ? 4u + o->subnet_len : 0;
+    return FAST_OPT_LEN + subnet_len + 4u + EDNS_COOKIE_CLIENT_LEN + EDNS_COOKIE_SERVER_LEN > o->query_len;
+}
+
 // False: the plain way knows more.
 static bool answer_miss(struct fast_burst *b, struct fast_query *q)
 {
@@ -71,6 +81,8 @@ static bool answer_miss(struct fast_burst *b, struct fast_query *q)
     q->is_wildcard = false;
     const struct zone_node *node = zone_image_find_closest(b->zone_image, &key, &suffix_at);
     q->hash = node ? (uint64_t)node->tag << 32 : 0; // by which the rate limit counts
+    if (!node && does_opt_grow(b, q))
+        return false;
     if (!node) {
         q->rcode = RCODE_REFUSED;
         q->rate_class = RATE_LIMIT_ERROR;
