@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decision table (tests/data/decisions.txt) over the wire: every row over UDP on the data plane's port, and over TCP."""
+"""The decision table (tests/data/decisions.txt) over the wire: every row over UDP on the data plane's port, by IPv4 and IPv6, with
+no, one and two VLAN tags, and over TCP by IPv4 and IPv6."""
 import os
 import re
 import socket
@@ -20,7 +21,10 @@ from lablib.node import Node
 from lablib.process import wait_until
 
 DATA = os.path.join(os.path.dirname(__file__), "../data")
-NODE, CLIENT = "10.78.3.53", "10.78.3.1"
+NODE, CLIENT, NODE6, CLIENT6 = "10.78.3.53", "10.78.3.1", "2001:db8:3::53", "2001:db8:3::1"
+# By which interface of the client's; the node's kernel knows nothing of VLANs: only the data plane can answer there.
+WAYS = {"IPv4": (NODE, "eth0"), "IPv6": (NODE6, "eth0"), "IPv4-802.1Q": (NODE, "eth0.7"), "IPv6-802.1Q": (NODE6, "eth0.7"),
+        "IPv4-QinQ": (NODE, "eth0.5.7"), "IPv6-QinQ": (NODE6, "eth0.5.7")}
 SETTINGS = """
 dns = { nsid = "ams1"; chaos_id = "ams1"; };
 sites = (
@@ -133,13 +137,34 @@ def described(wire, query):
     return " ".join(words + sorted(map(option_text, m.options), key=lambda text: int(re.search(r"\d+", text).group())))
 
 
+def add_vlans(client, node_mac):
+    """eth0.7 has one tag, eth0.5.7 two. Nobody there answers ARP or neighbour discovery: the node's address is told."""
+    client.run("ip", "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7")
+    client.run("ip", "link", "add", "link", "eth0", "name", "eth0.5", "type", "vlan", "proto", "802.1ad", "id", "5")
+    client.run("ip", "link", "set", "eth0.5", "up")
+    client.run("ip", "link", "add", "link", "eth0.5", "name", "eth0.5.7", "type", "vlan", "id", "7")
+    for number, link in ((7, "eth0.7"), (8, "eth0.5.7")):
+        client.run("ip", "addr", "add", f"10.78.{number}.1/24", "dev", link)
+        client.run("ip", "addr", "add", f"2001:db8:{number}::1/64", "dev", link, "nodad")
+        client.run("ip", "link", "set", link, "up")
+        for address in (NODE, NODE6):
+            client.run("ip", "route", "add", address, "dev", link, "metric", "9000")
+            client.run("ip", "neigh", "replace", address, "lladdr", node_mac, "dev", link, "nud", "permanent")
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 @pytest.fixture(scope="module")
 def setting():
     with Lab() as lab:
         with open(f"{DATA}/decisions.zone", encoding="ascii") as zone:
             lab.write("zones/example.com.zone", zone.read())
-        host, client = lab.add_host("node", [f"{NODE}/24"]), lab.add_host("client", [f"{CLIENT}/24"])
-        node = Node(host, "node", None, "af_packet:eth0", [NODE], SETTINGS)
+        host, client = (lab.add_host("node", [f"{NODE}/24", f"{NODE6}/64"]),
+                        lab.add_host("client", [f"{CLIENT}/24", f"{CLIENT6}/64"]))
+        add_vlans(client, host.run("cat", "/sys/class/net/eth0/address").stdout.strip())
+        node = Node(host, "node", None, "af_packet:eth0", [NODE, NODE6], SETTINGS)
         node.start()
         node.wait_ready()
         asked = Client(client, NODE)
@@ -149,10 +174,12 @@ def setting():
         yield client, node
 
 
-def ask_udp(client, wire):
-    with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(1)
-        udp.connect((NODE, 53))  # only what comes from there is received (RFC 2181 section 4)
+def ask_udp(client, way, wire, seconds):
+    address, link = WAYS[way]
+    with client.socket(family_of(address), socket.SOCK_DGRAM) as udp:
+        udp.settimeout(seconds)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
+        udp.connect((address, 53))  # only what comes from there is received (RFC 2181 section 4)
         udp.send(wire)
         try:
             return udp.recv(65535)
@@ -160,10 +187,11 @@ def ask_udp(client, wire):
             return b""
 
 
-def ask_tcp(client, wire):
-    with client.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-        tcp.settimeout(1)
-        tcp.connect((NODE, 53))
+def ask_tcp(client, address, wire, seconds):
+    with client.socket(family_of(address), socket.SOCK_STREAM) as tcp:
+        tcp.settimeout(5)
+        tcp.connect((address, 53))
+        tcp.settimeout(seconds)
         tcp.sendall(struct.pack("!H", len(wire)) + wire)
         data = b""
         try:
@@ -184,7 +212,7 @@ def check_rows(transport, ask):
         if transport not in transports(query) or (transport == "tcp" and " tc " in reply):
             continue
         wire = wire_of(query)
-        got = ask(wire)
+        got = ask(wire, 0.4 if reply == "silence" else 5)
         seen = described(got, wire) if got else "silence"
         rfcs[source] = rfcs.get(source, 0) + 1
         if seen != reply:
@@ -195,9 +223,10 @@ def check_rows(transport, ask):
     return wrong, sizes, sum(rfcs.values())
 
 
-def test_every_row_over_udp(setting):
+@pytest.mark.parametrize("way", WAYS)
+def test_every_row_over_udp(setting, way):
     client, _ = setting
-    wrong, sizes, checked = check_rows("udp", lambda wire: ask_udp(client, wire))
+    wrong, sizes, checked = check_rows("udp", lambda wire, seconds: ask_udp(client, way, wire, seconds))
     for rcode, ratios in sorted(sizes.items()):
         largest = max(ratios)
         print(f"{rcode}: reply at most {largest[0]:.2f} times the query ({largest[1]})")
@@ -209,8 +238,9 @@ def test_every_row_over_udp(setting):
     assert max(unsigned) < 3
 
 
-def test_every_row_over_tcp(setting):
+@pytest.mark.parametrize("address", (NODE, NODE6))
+def test_every_row_over_tcp(setting, address):
     """The same code answers; only what depends on the transport differs: nothing is cut, and keepalive is told."""
     client, _ = setting
-    wrong, _, checked = check_rows("tcp", lambda wire: ask_tcp(client, wire))
+    wrong, _, checked = check_rows("tcp", lambda wire, seconds: ask_tcp(client, address, wire, seconds))
     assert not wrong and checked > 170, "\n".join(wrong)
