@@ -70,7 +70,8 @@ static bool fill_operator(json_t *request, const char *kind, char **argv, const 
     json_object_set_new(request, "force", json_boolean(o->is_forced));
     if (o->reason)
         json_object_set_new(request, "reason", json_string(o->reason));
-    if (o->duration && config_parse_duration(o->duration, &duration_ns) < 0) {
+    if (o->duration &&
+        (config_parse_duration(o->duration, &duration_ns) < 0 || duration_ns == 0)) { // 0 is no "for ever"
         fprintf(stderr, "signpostctl: --for: \"%s\" is no duration; write for instance 90s, 30m, 2h, 1d\n",
                 o->duration);
         return false;

@@ -77,9 +77,9 @@ void daemon_operator_load(struct daemon *d)
         log_notice("%s %s is kept %s by an operator: %s", operator_kind_name(e->kind), e->name,
                    operator_state_name(e->state), e->reason);
     }
+    daemon_operator_apply(d); // before anything is judged: the first order must know of a drained site
     if (steering_operators(d->steering, &d->operators) < 0)
         log_error("operator states: no memory; those of services and addresses are not followed");
-    daemon_operator_apply(d);
 }
 
 static void on_gone(void *user, const struct operator_entry *entry)
