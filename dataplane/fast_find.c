@@ -7,13 +7,6 @@
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
 
-enum {
-    // Lines of the cache that are asked for. A node of a common name has two. A set that fits into one stands in one
-    // (zone_builder_layout.c), and longer ones are few: asking for a second line cost a tenth of a million names' rate.
-    NODE_LINES = 2,
-    SET_LINES = 1
-};
-
 // What a query has when nothing was found: a node that has no query's name, a set that fits nowhere.
 static const struct zone_node no_node = {.name_len = FAST_NAME_CAP + 1};
 static const struct rrset no_set = {.wire_len = FAST_NO_SET};
@@ -43,15 +36,18 @@ static inline const struct zone_node *find_node(const struct fast_burst *b, cons
     return (const struct zone_node *)image_at(b->zone_image, slot->node_at);
 }
 
-// Both are zero-filled to whole blocks. Another name with the same tag is left to the plain way.
+// By blocks of 16: the last one ends where the name ends, or both names are shorter and zero-filled. Another name with
+// the same tag is left to the plain way.
 static inline bool has_name(const struct zone_node *node, const struct fast_query *q)
 {
     if (node->name_len != q->name_len)
         return false;
     const uint8_t *name = zone_node_name(node);
     __m128i difference = _mm_xor_si128(load_block(name), load_aligned(q->name));
-    for (unsigned at = 16; at < q->name_len; at += 16)
+    const unsigned last = q->name_len > 16 ? q->name_len - 16 : 0;
+    for (unsigned at = 16; at < last; at += 16)
         difference = _mm_or_si128(difference, _mm_xor_si128(load_block(name + at), load_aligned(q->name + at)));
+    difference = _mm_or_si128(difference, _mm_xor_si128(load_block(name + last), load_block(q->name + last)));
     return _mm_testz_si128(difference, difference);
 }
 
@@ -94,10 +90,13 @@ static inline const struct rrset *find_set(struct fast_burst *b, struct fast_que
     return leave_to_miss(b, q);
 }
 
-static inline void prefetch_lines(const void *p, unsigned lines)
+// A line asked for in vain takes the place of another query's miss, and most nodes and sets stand in one line
+// (zone_node_bytes, zone_builder_layout.c). Of a node with two record sets: where it starts, and where the name ends.
+static inline void prefetch_node(const struct zone_node *node, const struct fast_query *q)
 {
-    for (unsigned i = 0; i < lines; i++)
-        __builtin_prefetch((const uint8_t *)p + 64 * i);
+    enum { NAME_AT = sizeof(struct zone_node) + 2 * sizeof(struct rrset_ref) };
+    __builtin_prefetch(node);
+    __builtin_prefetch((const uint8_t *)node + NAME_AT - 1 + q->name_len);
 }
 
 void fast_find(struct fast_burst *b, unsigned count)
@@ -106,12 +105,12 @@ void fast_find(struct fast_burst *b, unsigned count)
     for (struct fast_query *q = b->query; q < end; q++) {
         const struct zone_node *node = find_node(b, q);
         q->at = node;
-        prefetch_lines(node, NODE_LINES);
+        prefetch_node(node, q);
     }
     for (struct fast_query *q = b->query; q < end; q++) {
         const struct rrset *set = find_set(b, q);
         q->at = set;
-        prefetch_lines(set, SET_LINES);
+        __builtin_prefetch(set);
     }
 }
 

@@ -354,8 +354,7 @@ static int reserve_sections(struct layout *l)
         if (n->is_hidden && !is_in_image(b, i))
             continue;
         n->image_at = (uint32_t)(node_bytes / 8);
-        node_bytes +=
-            sizeof(struct zone_node) + type_count(b, n) * sizeof(struct rrset_ref) + ((n->name_len + 15u) & ~15u);
+        node_bytes += zone_node_bytes(type_count(b, n), n->name_len);
         l->node_count++;
         if (node_bytes > IMAGE_MAX_BYTES)
             return -E2BIG;
@@ -370,7 +369,7 @@ static int reserve_sections(struct layout *l)
         layout_add(l, b->scope_len ? b->scope_len + REGION_ALIGNMENT - 8 : 0),
         layout_add(l, l->zone_count * sizeof(struct zone_entry)),
         layout_add(l, l->slot_count * sizeof(struct zone_slot)),
-        layout_add(l, node_bytes),
+        layout_add(l, node_bytes + ZONE_LINE_BYTES - 8),
     };
     for (unsigned i = 0; i < 7; i++)
         if (at[i] < 0)
@@ -381,7 +380,8 @@ static int reserve_sections(struct layout *l)
     l->scope_at = b->scope_len ? (uint32_t)((at[3] + units - 1) / units * units) : 0;
     l->zone_at = (uint32_t)at[4];
     l->slot_at = (uint32_t)at[5];
-    l->node_at = (uint32_t)at[6];
+    const int64_t line = ZONE_LINE_BYTES / 8;
+    l->node_at = (uint32_t)((at[6] + line - 1) / line * line);
     l->node_end = l->node_at + (uint32_t)(node_bytes / 8);
     l->rrset_at = l->node_end;
     for (uint32_t i = 0; i < b->node_count; i++)

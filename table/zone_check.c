@@ -95,11 +95,11 @@ static uint64_t node_bytes(const struct check *c, uint32_t at)
     if (room < sizeof(struct zone_node))
         return 0;
     const struct zone_node *node = (const struct zone_node *)image_at(c->image, at);
-    const uint64_t padded = ((uint64_t)node->name_len + 15) & ~15ull;
-    const uint64_t bytes = sizeof *node + (uint64_t)node->rrset_count * sizeof(struct rrset_ref) + padded;
+    const uint64_t bytes = zone_node_bytes(node->rrset_count, node->name_len);
     if (bytes > room)
         return 0;
     const uint8_t *name = zone_node_name(node);
+    const uint64_t padded = bytes - (uint64_t)(name - (const uint8_t *)node);
     unsigned labels = 0;
     if (name_check(name, node->name_len, &labels) != node->name_len || labels != node->label_count ||
         labels > c->index->label_limit)

@@ -70,6 +70,8 @@ struct zone_index {
     uint32_t reserved;
 };
 
+enum { ZONE_LINE_BYTES = 64 };
+
 enum zone_node_flags {
     NODE_APEX = 1,
     NODE_CUT = 2, // NS set, not the apex: a delegation (RFC 1034 section 4.2.1)
@@ -89,9 +91,18 @@ struct zone_node {
     uint16_t rrset_count;
     uint8_t name_len, label_count;
     uint32_t tag; // the slot's tag
-    // followed by struct rrset_ref[rrset_count] sorted by type, then the lower-case name, zero-filled to 16 bytes
+    // followed by struct rrset_ref[rrset_count] sorted by type, then the lower-case name, zero-filled to the node's end
 };
 static_assert(sizeof(struct zone_node) == 24, "nodes are multiples of 8 bytes");
+
+// Bytes that a node takes: whole cache lines, one for a name of up to 24 octets with two record sets. Out of a million
+// names each line is a miss. At least 16 octets belong to the name, for those who compare it by blocks.
+static inline uint64_t zone_node_bytes(unsigned rrset_count, unsigned name_len)
+{
+    const uint64_t name = name_len < 16 ? 16 : (name_len + 7u) & ~7u;
+    return (sizeof(struct zone_node) + rrset_count * sizeof(struct rrset_ref) + name + ZONE_LINE_BYTES - 1) /
+           ZONE_LINE_BYTES * ZONE_LINE_BYTES;
+}
 
 struct zone_entry {
     uint32_t apex_at;         // node of the apex
