@@ -19,17 +19,7 @@ static uint64_t wall_s(void)
 
 static void tell(struct daemon *d, unsigned site, const struct operator_entry *entry)
 {
-    struct evidence_event event = {.at_ns = uv_hrtime(),
-                                   .kind = EVIDENCE_OPERATOR,
-                                   .site = (uint16_t)site,
-                                   .operator_state = entry ? entry->state : OPERATOR_AUTO,
-                                   .load_permille = -1,
-                                   .lag_ms = -1};
-    const uint64_t now_s = wall_s();
-    if (entry && entry->until_s)
-        event.duration_ns = (entry->until_s > now_s ? entry->until_s - now_s : 1) * 1000000000u;
-    if (entry)
-        memcpy(event.detail, entry->reason, sizeof event.detail);
+    const struct evidence_event event = operator_state_event(entry, site, uv_hrtime(), wall_s());
     steering_event(d->steering, &event);
 }
 

@@ -33,6 +33,22 @@ int operator_state_parse(const char *text, enum evidence_operator *state)
     return -EINVAL;
 }
 
+struct evidence_event operator_state_event(const struct operator_entry *entry, unsigned site, uint64_t now_ns,
+                                           uint64_t now_s)
+{
+    struct evidence_event event = {.at_ns = now_ns,
+                                   .kind = EVIDENCE_OPERATOR,
+                                   .site = (uint16_t)site,
+                                   .operator_state = entry ? entry->state : OPERATOR_AUTO,
+                                   .load_permille = -1,
+                                   .lag_ms = -1};
+    if (entry && entry->until_s)
+        event.duration_ns = (entry->until_s > now_s ? entry->until_s - now_s : 1) * 1000000000u;
+    if (entry)
+        memcpy(event.detail, entry->reason, sizeof event.detail);
+    return event;
+}
+
 const char *operator_kind_name(enum operator_kind kind)
 {
     return kind_names[kind];

@@ -55,6 +55,10 @@ int operator_states_set(struct operator_states *states, const struct operator_en
 const struct operator_entry *operator_states_find(const struct operator_states *states, enum operator_kind kind,
                                                   const char *name);
 
+// What an entry about a site (null: auto) says, for the verdict engine. `now_ns`: CLOCK_MONOTONIC, `now_s`: wall clock.
+struct evidence_event operator_state_event(const struct operator_entry *entry, unsigned site, uint64_t now_ns,
+                                           uint64_t now_s);
+
 // Removes entries whose time is over; `gone` (may be null) is told of each before. Number of them.
 unsigned operator_states_expire(struct operator_states *states, uint64_t now_s,
                                 void (*gone)(void *user, const struct operator_entry *entry), void *user);

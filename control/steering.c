@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <time.h>
 
 #include "control/log.h"
 #include "control/steering_build.h"
@@ -397,6 +398,19 @@ static void carry_policy(const struct config *from, const struct policy_state *o
     }
 }
 
+// A site that comes back into the configuration may have been drained before it left: the next order must know.
+static void recall_operators(struct steering *s)
+{
+    const struct config *config = config_of(s);
+    for (unsigned i = 0; s->operators && i < config->site_count; i++) {
+        const struct operator_entry *entry =
+            operator_states_find(s->operators, OPERATOR_OF_SITE, config->sites[i].name);
+        const struct evidence_event event = operator_state_event(entry, i, uv_hrtime(), (uint64_t)time(NULL));
+        if (entry)
+            verdict_event(s->engine, &event);
+    }
+}
+
 int steering_reconfigure(struct steering *s, struct shared_config *shared)
 {
     struct verdict_config verdict;
@@ -431,6 +445,7 @@ int steering_reconfigure(struct steering *s, struct shared_config *shared)
     s->shared = shared_config_hold(shared);
     s->uses_figures = depends_on_figures(shared->config);
     s->build_cost_ns = 0;
+    recall_operators(s);
     steering_report_init(&s->report, s->shared->config, s->engine, &s->history, s->journal);
     steering_renew(s);
     return 0;
