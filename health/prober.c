@@ -127,9 +127,12 @@ static void set_wheel_turn(struct prober *p)
     p->wheel_turn_ms = timer_wheel_next_ms(&p->wheel);
     if (p->wheel_turn_ms == UINT64_MAX || p->is_stopping)
         return;
-    uv_update_time(p->loop); // it counts from there
+    // Never in this very pass over the loop's timers, however late we are: what has arrived is read in between, or a
+    // busy prober would take its own lateness for the servers'. The loop's time may be older than now: then it turns
+    // once more.
     const uint64_t now_ms = uv_hrtime() / NS_PER_MS;
-    uv_timer_start(&p->wheel_turn, on_wheel_turn, p->wheel_turn_ms > now_ms ? p->wheel_turn_ms - now_ms : 0, 0);
+    const uint64_t wait_ms = p->wheel_turn_ms > now_ms ? p->wheel_turn_ms - now_ms : 1;
+    uv_timer_start(&p->wheel_turn, on_wheel_turn, wait_ms, 0);
 }
 
 static void on_wheel_turn(uv_timer_t *timer)
