@@ -27,6 +27,35 @@ def test_wrong_usage_is_told_with_the_right_one(script):
     assert f"usage: {script}" in done.stdout
 
 
+@pytest.mark.parametrize("way", ["environment", "link", "hidden", "mapped"])
+def test_an_ssh_session_over_ipv6_keeps_its_card(tmp_path, way):
+    """On a machine of files. `hidden`: sudo has taken SSH_CONNECTION away; `mapped`: IPv4 on a socket of IPv6."""
+    card = tmp_path / "sys/bus/pci/devices/0000:01:00.0"
+    (card / "net/eth7").mkdir(parents=True)
+    for name in ("vfio-pci", "ixgbe"):
+        (tmp_path / "sys/bus/pci/drivers" / name).mkdir(parents=True)
+    (card / "class").write_text("0x020000")
+    (card / "driver").symlink_to("../../drivers/ixgbe")
+    (tmp_path / "sys/class/net/eth7").mkdir(parents=True)
+    (tmp_path / "proc/net").mkdir(parents=True)
+    local = "B80D0120000000000000000001000000" if way == "hidden" else "0000000000000000FFFF00000100007F"
+    if way in ("hidden", "mapped"):
+        (tmp_path / "proc/net/tcp6").write_text(f"head\n0: {local}:0016 {local}:C350 01\n")
+    (tmp_path / "proc/net/if_inet6").write_text("20010db8000000000000000000000001 02 40 00 80 eth7\n")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "ip").write_text("#!/bin/sh\necho '1: eth7 inet 127.0.0.1/8 scope host eth7'\n"
+                              "echo '2: eth7 inet6 2001:db8::1/64 scope global'\n")
+    (tools / "ip").chmod(0o755)
+    sessions = {"environment": "2001:db8::2 5000 2001:db8::1 22", "link": "fe80::2%eth7 5000 fe80::1%eth7 22"}
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "SIGNPOST_SYS": str(tmp_path / "sys"),
+                   "SIGNPOST_PROC": str(tmp_path / "proc"), "SIGNPOST_NIC_STATE": str(tmp_path / "state"),
+                   "SSH_CONNECTION": sessions.get(way, "")}
+    done = subprocess.run([os.path.join(TOP, "scripts/nic"), "bind", "0000:01:00.0"], env=environment, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 1 and "an SSH session comes in by eth7" in done.stderr, done
+
+
 def test_a_card_goes_to_vfio_and_back_ten_times(vfio_guest):
     card = vfio_guest.address["vmxnet3"]
     vfio_guest.try_run(f"nic unbind {card}")
