@@ -77,6 +77,7 @@ struct peer {
     bool is_polling, is_starting, is_dialing;
     uint64_t dial_at_ms, dial_wait_ms; // loop time
     uint64_t poll_full_at_ms, collect_at_ms;
+    uint64_t told_at_ms; // the last batch was ordered
     bool is_collecting;
     struct door_peer known; // as the last full poll read it
     struct door_counts counts;

@@ -283,11 +283,12 @@ void job_meet(struct peer *p, const struct frame_hello *hello)
 
 // ---- poll ----
 
-enum { FULL_POLL_MS = 500 };
+enum { FULL_POLL_MS = 500, OWED_MS = 500 };
 
 struct poll_job {
     struct head head;
-    bool is_full, has_news;
+    bool is_full;
+    enum door_news news;
     int64_t took_us; // of a full one
     struct door_peer known;
     struct door_counts counts;
@@ -323,7 +324,7 @@ static void run_poll(struct job *job)
     int result = side_open(s, &j->head.problem);
     if (result == 0)
         result =
-            side_judged(s, s->door->ops->has_news(s->door, j->head.peer->config->site, &j->has_news, &j->head.problem));
+            side_judged(s, s->door->ops->has_news(s->door, j->head.peer->config->site, &j->news, &j->head.problem));
     int64_t start = job_micros(CLOCK_MONOTONIC);
     if (result == 0 && j->is_full)
         result = side_judged(s, full_poll(j));
@@ -415,8 +416,11 @@ static void poll_done(struct job *job)
         bool runs = p->known.state == PEER_RUNNING || p->known.state == PEER_HELD;
         bool may_send = runs && p->known.state != PEER_NEEDS_BOOTSTRAP;
         link_allow(p->link, may_send, runs || p->known.state == PEER_NEEDS_BOOTSTRAP);
-        if (j->has_news) {
-            if (!p->backlog_since_us)
+        // What is owed alone can wait for company: on each side it costs a durable commit.
+        bool can_wait = j->news == DOOR_OWES && uv_now(p->daemon->loop) < p->told_at_ms + OWED_MS;
+        if (j->news != DOOR_NO_NEWS && !can_wait) {
+            p->told_at_ms = uv_now(p->daemon->loop);
+            if (!p->backlog_since_us && j->news == DOOR_HAS_NEWS)
                 p->backlog_since_us =
                     job_micros(CLOCK_REALTIME) - (p->known.backlog_age_us > 0 ? p->known.backlog_age_us : 0);
             link_news(p->link);

@@ -99,6 +99,9 @@ struct door_batch {
 // Takes the batch's bytes piece by piece; 0, or a negative errno that ends the reading.
 typedef int door_sink(void *context, const void *bytes, size_t len);
 
+// What waits for a peer. That its rows were applied here is told by any batch; alone it only lets the peer forget them.
+enum door_news { DOOR_NO_NEWS, DOOR_OWES, DOOR_HAS_NEWS };
+
 // ---- lists for people ----
 
 // Rows of conflicts and parked lists are handed out as JSON objects, one call each, so that text and --json output and
@@ -163,7 +166,7 @@ struct door_ops {
                       struct door_batch *batch, struct problem *problem);
     // Whether read_batch would find something; cheap, for polling. An engine whose log does not say where transactions
     // end may note the present end.
-    int (*has_news)(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
+    int (*has_news)(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem);
 
     // apply_batch in one transaction, durably committed on return unless the verdict says it was not done.
     int (*apply)(struct door *door, uint16_t peer, const void *bytes, size_t len, struct arena *arena,

@@ -211,9 +211,9 @@ int door_pg_position_reached(struct door *door, uint16_t peer, uint64_t position
     *reached = acked > position;
     if (*reached || acked < cut)
         return 0;
-    bool has_news = false;
-    int result = door_pg_has_news(door, peer, &has_news, problem);
-    *reached = result == 0 && !has_news; // all cuts are acknowledged, and there is nothing for another one
+    enum door_news news = DOOR_NO_NEWS;
+    int result = door_pg_has_news(door, peer, &news, problem);
+    *reached = result == 0 && news != DOOR_HAS_NEWS; // all cuts are acknowledged, and there is nothing for another one
     return result;
 }
 

@@ -147,21 +147,23 @@ static int has_changes(struct door_pg *d, const char *low, const char *high, boo
     return result;
 }
 
-int door_pg_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem)
+int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem)
 {
     struct door_pg *d = door_pg_of(door);
     const struct schema *schema;
     struct outbound o;
-    *has_news = false;
+    bool has_more = false;
+    *news = DOOR_NO_NEWS;
     int result = door_pg_schema(door, &schema, problem);
     if (result == 0)
         result = read_outbound(d, peer, &o, problem);
     if (result < 0)
         return result;
     if (o.state != PEER_PAUSED) {
-        *has_news = o.owes || o.has_extra;
-        if (!*has_news)
-            result = has_changes(d, o.snapshot, NULL, has_news, problem);
+        has_more = o.has_extra;
+        if (!has_more)
+            result = has_changes(d, o.snapshot, NULL, &has_more, problem);
+        *news = has_more ? DOOR_HAS_NEWS : o.owes ? DOOR_OWES : DOOR_NO_NEWS;
     }
     outbound_fini(&o);
     return result;
@@ -519,10 +521,10 @@ int door_pg_find_or_make(struct door_pg *d, const struct door_read_request *requ
     int result = find_made(d, request, cut, problem);
     if (result != 0)
         return result;
-    bool has_news = request->owes_news;
-    if (!has_news)
-        result = door_pg_has_news(&d->door, request->peer, &has_news, problem);
-    if (result < 0 || !has_news)
+    enum door_news news = request->owes_news ? DOOR_OWES : DOOR_NO_NEWS;
+    if (!request->owes_news)
+        result = door_pg_has_news(&d->door, request->peer, &news, problem);
+    if (result < 0 || news == DOOR_NO_NEWS)
         return result;
     int64_t number = 0;
     result = door_pg_lock_cuts(d, true, problem);

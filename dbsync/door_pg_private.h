@@ -224,7 +224,7 @@ int door_pg_fold(struct door_pg *d, const struct table *t, const char *condition
 void pg_sql_between(struct buffer *sql, const char *low, const char *high);
 int door_pg_read_batch(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
                        struct door_batch *batch, struct problem *problem);
-int door_pg_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
+int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem);
 int door_pg_bootstrap(struct door *door, uint16_t peer, const char *table, struct problem *problem);
 int door_pg_set_base_mode(struct door *door, uint16_t peer, enum merge_base_mode mode, struct problem *problem);
 int door_pg_request_rows(struct door *door, uint16_t peer, const char *table, const struct key *key, unsigned count,

@@ -387,7 +387,7 @@ int door_sqlite_read_batch(struct door *door, const struct door_read_request *re
     return result;
 }
 
-int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem)
+int door_sqlite_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem)
 {
     struct door_sqlite *d = door_sqlite_of(door);
     struct peer_log log;
@@ -395,7 +395,9 @@ int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struc
     bool boot = false;
     if (result == 0)
         result = door_sqlite_boot_pending(d, peer, &boot, problem);
-    *has_news = result == 0 && !is_stopped(log.state) && (log.seq > log.cut_seq || log.owes || boot);
+    *news = DOOR_NO_NEWS;
+    if (result == 0 && !is_stopped(log.state))
+        *news = log.seq > log.cut_seq || boot ? DOOR_HAS_NEWS : log.owes ? DOOR_OWES : DOOR_NO_NEWS;
     return result == 0 && log.peer_count == 1 ? door_sqlite_note_border(d, log.cut_seq, log.seq, problem) : result;
 }
 

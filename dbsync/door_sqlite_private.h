@@ -161,7 +161,7 @@ int door_sqlite_log_row(struct door_sqlite *d, const struct row *row, struct pro
 
 int door_sqlite_read_batch(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
                            struct door_batch *batch, struct problem *problem);
-int door_sqlite_has_news(struct door *door, uint16_t peer, bool *has_news, struct problem *problem);
+int door_sqlite_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem);
 int door_sqlite_acked(struct door *door, uint16_t peer, uint64_t number, struct problem *problem);
 int door_sqlite_collect(struct door *door, bool *more, struct problem *problem);
 int door_sqlite_compact(struct door *door, uint64_t *before, uint64_t *after, struct problem *problem);

@@ -145,11 +145,12 @@ TEST_F(PgCuts, applied_rows_do_not_echo_and_idle_change_tables_are_empty)
     a.run("INSERT INTO t VALUES(1, 'a')");
     settle({&a, &b});
     EXPECT_EQ(b.number_of("SELECT count(*) FROM dbsync.c_1"), 0);
-    bool more = false, news = true;
+    bool more = false;
+    door_news news = DOOR_HAS_NEWS;
     ASSERT_EQ(a.d->ops->collect(a.d, &more, &a.why), 0) << a.why.text;
     EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync.c_1"), 0);
     ASSERT_EQ(a.d->ops->has_news(a.d, 2, &news, &a.why), 0);
-    EXPECT_FALSE(news);
+    EXPECT_EQ(news, DOOR_NO_NEWS);
 }
 
 TEST_F(PgCuts, writes_of_the_applications_own_triggers_travel_in_the_order_they_act)

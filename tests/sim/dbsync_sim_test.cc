@@ -424,7 +424,7 @@ class World
 
     void poll(Site &s, Site &other)
     {
-        bool news;
+        door_news news;
         door_sqlite_note_every(s.d, 1 + random.below(5));
         int result = s.d->ops->has_news(s.d, static_cast<uint16_t>(other.number), &news, &s.why);
         EXPECT_TRUE(result == 0 || result == -EAGAIN) << s.why.text;

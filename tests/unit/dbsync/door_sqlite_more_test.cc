@@ -421,7 +421,7 @@ TEST_F(Pair, a_long_log_is_cut_at_noted_borders_between_transactions)
 {
     make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
     door_sqlite_note_every(a.d, 50);
-    bool news = false;
+    door_news news = DOOR_NO_NEWS;
     for (int i = 0; i < 10; i++) {
         a.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO t SELECT " +
               std::to_string(i) + " * 100 + i, randomblob(1000), 0 FROM n");
@@ -542,10 +542,10 @@ TEST_F(Pair, a_restored_database_is_detected_on_both_sides)
     unsigned count;
     b.d->ops->peers(b.d, p, 2, &count, &b.why);
     EXPECT_EQ(p[0].state, PEER_FOREIGN);
-    bool news = true;
+    door_news news = DOOR_HAS_NEWS;
     b.run("INSERT INTO t VALUES(2, 2)");
     b.d->ops->has_news(b.d, 1, &news, &b.why);
-    EXPECT_FALSE(news) << "nothing goes to a database that is not the one we knew";
+    EXPECT_EQ(news, DOOR_NO_NEWS) << "nothing goes to a database that is not the one we knew";
 }
 
 TEST_F(Pair, a_batch_from_far_ahead_is_held_not_dropped)
@@ -591,9 +591,9 @@ TEST_F(Pair, a_peer_gone_too_long_lets_go_of_the_change_table_and_is_bootstrappe
     bool more;
     a.d->ops->collect(a.d, &more, &a.why);
     EXPECT_EQ(a.number_of("SELECT count(*) FROM dbsync_c_1"), 0);
-    bool news = true;
+    door_news news = DOOR_HAS_NEWS;
     a.d->ops->has_news(a.d, 2, &news, &a.why);
-    EXPECT_FALSE(news);
+    EXPECT_EQ(news, DOOR_NO_NEWS);
     ASSERT_EQ(b.d->ops->set_base_mode(b.d, 1, BASE_OVERWRITE, &b.why), 0);
     ASSERT_EQ(a.d->ops->bootstrap(a.d, 2, nullptr, &a.why), 0);
     talk();
