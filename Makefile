@@ -208,8 +208,8 @@ test-lab: deps-lab all $(PG_PROGRAMS) ## the claims on two whole sites of real s
 	@scripts/run-tests lab
 chaos: deps-lab all ## random faults on two whole sites for SECONDS (600); SEED replays them
 	@scripts/chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
-bench-dbsync: deps-lab all $(PG_PROGRAMS) ## two PostgreSQL clusters kept in step, beside Bucardo
-	@scripts/bench-dbsync
+bench-dbsync: deps-lab all ## two PostgreSQL clusters kept in step, beside Bucardo; an hour, or a quarter of one with SHORT=1
+	@scripts/bench-dbsync $(if $(SHORT),--runs 1 --seconds 8 --outage 30)
 deps-lab: $(BUILD)/.deps-lab
 $(BUILD)/.deps-lab: scripts/install-deps scripts/packages
 	@mkdir -p $(BUILD)
