@@ -78,13 +78,26 @@ def test_a_dead_node_is_noticed_within_half_a_second(cluster):
     assert took < 0.5
 
 
-def test_a_data_plane_that_stands_still_sends_no_heartbeats(cluster):
+def stop_the_data_plane_of_fra(cluster):
+    """Seconds until ams no longer answers with fra."""
+    start = time.monotonic()
     cluster.fra.node.dataplane.signal(signal.SIGSTOP)
     try:
-        cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams"), 4)
+        cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams"), 10)
+        return time.monotonic() - start
     finally:
         cluster.fra.node.dataplane.signal(signal.SIGCONT)
-    cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams", "fra"), 5)
+
+
+def test_a_data_plane_that_stands_still_is_noticed_within_half_a_second(cluster):
+    """It alone: its control process goes on, sees the workers stopped and sends no more heartbeats."""
+    times = []
+    while not times or min(times) >= 0.5 and len(times) < 3:  # a busy machine may be late once, not always
+        time.sleep(1.1)  # a verdict stays for at least a second
+        times.append(stop_the_data_plane_of_fra(cluster))
+        cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+    print("data plane stopped to changed answer: " + ", ".join(f"{took * 1000:.0f} ms" for took in times))
+    assert min(times) < 0.5
 
 
 def test_a_drained_site_leaves_the_answer_and_returns(cluster):

@@ -140,6 +140,25 @@ def test_what_is_not_there_is_said(world):
         assert refused.value.status == status, arguments
 
 
+def test_no_order_after_a_restart_has_a_drained_site(world):
+    """Not even the first one, which is on the wire within milliseconds."""
+    world.node.ctl("site", "ams", "drain", "--for", "1h")
+    world.wait(WWW, FRA)
+    world.node.control.kill()
+    world.node.start_control()
+    world.node.wait_ready()
+    history = world.node.ask("history")["history"]
+    orders = [entry["to"] for entry in history if entry["kind"] == "order" and entry["name"] == WWW]
+    assert orders and not any("ams" in order for order in orders)
+    assert not any(entry["to"] == "up" for entry in history if entry["kind"] == "verdict" and entry["name"] == "ams")
+
+
+def test_a_state_lasts_for_a_time_or_until_it_is_taken_back(world):
+    with pytest.raises(Refused):
+        world.node.ctl("site", "ams", "drain", "--for", "0s")
+    assert world.node.ask("status")["operators"] == []
+
+
 def test_states_survive_a_sudden_end_and_end_when_their_time_is_over(world):
     world.node.ctl("service", f"{WWW}/ams", "drain", "--reason", "new disks", "--for", "1h")
     world.node.ctl("address", "192.0.2.1", "down", "--reason", "bad card", "--for", "4s")
@@ -174,6 +193,24 @@ def test_states_survive_a_reload_that_reorders_everything(world):
     world.node.ctl("reload")
     world.wait("new.example.com", ())
     assert world.client.addresses(API) == FRA
+
+
+def test_a_drained_site_that_leaves_the_configuration_is_drained_when_it_comes_back(world):
+    world.node.ctl("site", "ams", "drain")
+    world.wait(WWW, FRA)
+    without = SETTINGS.replace('{ name = "ams"; addresses = ( "192.0.2.1", "192.0.2.2", "2001:db8::1" ); },', "")
+    world.node.write_config(without.replace('"ams", "fra"', '"fra"').replace(', { site = "ams"; }', ""))
+    world.node.ctl("reload")
+    wait_until(lambda: len(world.node.ask("sites")["sites"]) == 1, 5, "ams is gone")
+    world.node.write_config(SETTINGS)
+    world.node.ctl("reload")
+    wait_until(lambda: len(world.node.ask("sites")["sites"]) == 2, 5, "ams is back")
+    world.wait(WWW, FRA)
+    history = world.node.ask("history", "--max", "1000")["history"]
+    left = max(entry["number"] for entry in history if entry["kind"] == "operator")
+    after = [entry for entry in history if entry["number"] > left]
+    assert {entry["to"] for entry in after if entry["kind"] == "verdict" and entry["name"] == "ams"} == {"drain"}
+    assert not any("ams" in entry["to"] for entry in after if entry["kind"] == "order")
 
 
 def test_every_report_shows_it(world):
