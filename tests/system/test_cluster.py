@@ -100,6 +100,25 @@ def test_a_data_plane_that_stands_still_is_noticed_within_half_a_second(cluster)
     assert min(times) < 0.5
 
 
+def test_an_operator_is_told_which_words_the_other_nodes_follow(cluster):
+    """A drain said on one of the site's own nodes is the cluster's; all else is this node's, and the command says so."""
+    def say(*words):
+        return cluster.fra.node.ctl(*words)
+
+    assert "the other nodes follow" in say("site", "fra", "drain", "--reason", "move")
+    cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams"), 10)
+    assert "the other nodes follow" in say("site", "fra", "auto")
+    cluster.at_ams.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+    assert "on this node only" in say("site", "ams", "drain")
+    cluster.at_fra.wait_addresses(SERVICE, cluster.order("fra"), 10)
+    assert cluster.at_ams.addresses(SERVICE) == cluster.order("ams", "fra")
+    assert "on this node only" in say("site", "ams", "auto")
+    cluster.at_fra.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+    assert "on this node only" in say("service", f"{SERVICE}/ams", "drain")
+    say("service", f"{SERVICE}/ams", "auto")
+    cluster.at_fra.wait_addresses(SERVICE, cluster.order("ams", "fra"), 10)
+
+
 def test_a_drained_site_leaves_the_answer_and_returns(cluster):
     cluster.ams.node.ctl("site", "ams", "drain", "--reason", "new disks", "--for", "1h")
     cluster.at_ams.wait_addresses(SERVICE, cluster.order("fra"), 1)
