@@ -4,6 +4,7 @@ database under load."""
 import os
 import random
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -26,8 +27,9 @@ def test_matrix_types_and_commit_orders():
     assert done.returncode == 0, done.stdout[-4000:]
 
 
-def test_a_link_cut_every_few_hundred_kilobytes_of_a_large_catch_up_costs_what_was_on_its_way(tmp_path):
-    with PostgresPair(tmp_path, schema="CREATE TABLE orders(id integer PRIMARY KEY, customer text, total float8, note text)",
+def test_a_link_cut_every_few_hundred_kilobytes_of_a_large_catch_up_costs_what_was_on_its_way():
+    with tempfile.TemporaryDirectory(prefix="sppg", dir="/tmp") as folder, \
+         PostgresPair(folder, schema="CREATE TABLE orders(id integer PRIMARY KEY, customer text, total float8, note text)",
                       proxy=True) as pair:
         pair.cutter.cut()
         for part in range(10):
