@@ -43,7 +43,7 @@ def initramfs():
     with tempfile.TemporaryDirectory() as folder:
         tables = make_tables(folder)
         scripts = [os.path.join(guests.TOP, name) for name in ("scripts/nic", "scripts/hugepages", "tests/nic/guest/setuser")]
-        return guests.pack([f"{BIN}/signpost-dataplane", helper], [tables, *scripts])
+        return guests.pack([f"{BIN}/signpost-dataplane", f"{BIN}/signpost-standby", helper], [tables, *scripts])
 
 
 @pytest.fixture(scope="session")

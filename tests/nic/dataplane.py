@@ -26,8 +26,9 @@ class DataPlane:
         guest.run("rm -rf /tmp/state /run/signpost; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost")
         if prefix == "setuser":
             guest.run("chown -R 65534 /tmp/state /run/signpost")
-        guest.run(f"{prefix} signpost-dataplane {ports} --state-dir /tmp/state --idle sleep --address {frames.NODE} "
-                  f"--address {frames.NODE6} {' '.join(options)} >/tmp/log 2>&1 </dev/null & PID=$!")
+        self.command = (f"{prefix} signpost-dataplane {ports} --state-dir /tmp/state --idle sleep --address {frames.NODE} "
+                        f"--address {frames.NODE6} {' '.join(options)} >/tmp/log 2>&1 </dev/null & PID=$!")
+        guest.run(self.command)
         if wait:
             self.wait_log("ready:")
         if wait and door:
@@ -92,6 +93,10 @@ class DataPlane:
         self.is_ended = True
         text = self.guest.run("kill -TERM $PID; wait $PID; echo status=$?")
         return int(re.search(r"status=(\d+)", text)[1])
+
+    def restart(self):
+        self.guest.run(f"kill -TERM $PID; wait $PID; {self.command}")
+        self.wait_log("ready:")
 
     def finish(self):
         if not self.is_ended:
