@@ -22,6 +22,7 @@ max_wal_size = 2GB
 checkpoint_timeout = 15min
 log_min_messages = fatal
 autovacuum_naptime = 5s
+dynamic_shared_memory_type = mmap
 """
 
 
@@ -32,8 +33,10 @@ def server_folder():
 
 
 def as_user():
-    """PostgreSQL refuses to run as root."""
-    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    """PostgreSQL refuses to run as root. With a System V namespace of its own no shared memory survives a killed one."""
+    if os.geteuid() == 0:
+        return ["unshare", "--ipc", "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    return ["unshare", "--user", "--ipc", "--map-current-user"]
 
 
 class Cluster:
