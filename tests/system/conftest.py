@@ -9,6 +9,10 @@ from lablib.cluster import Cluster
 from lablib.lab import can_make_namespaces
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: loads the machine, or measures; scripts/run-tests runs nothing beside it")
+
+
 def pytest_collection_modifyitems(items):
     reason = can_make_namespaces()
     if reason:

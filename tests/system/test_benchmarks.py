@@ -10,6 +10,8 @@ import pytest
 from lablib.lab import BUILD
 from lablib.link import missing_tools
 
+pytestmark = pytest.mark.alone
+
 SCRIPTS = os.path.dirname(BUILD) + "/scripts"
 
 

@@ -81,6 +81,7 @@ def test_filters(cluster, arguments, wanted):
     assert [comment for _, comment, _ in capture.end()[0]] == wanted
 
 
+@pytest.mark.alone
 def test_under_load_nothing_is_lost_but_captures(cluster):
     """10,000 queries a second: every query is answered while they are captured."""
     node, names = cluster.ams.node, [(SERVICE, "A")]

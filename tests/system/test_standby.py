@@ -17,6 +17,8 @@ from lablib.lab import Lab
 from lablib.node import Node
 from lablib.process import wait_until
 
+pytestmark = pytest.mark.alone
+
 KILLS = int(os.environ.get("SIGNPOST_KILLS", "1"))
 NODE, NODE6, OTHER, CLIENT, CLIENT6 = "10.79.0.53", "fd79::53", "10.79.0.54", "10.79.0.1", "fd79::1"
 NAME = "static.example.com"

@@ -14,6 +14,8 @@ from lablib.cluster import SERVICE
 from lablib.dns import Dnsperf
 from lablib.process import wait_until
 
+pytestmark = pytest.mark.alone
+
 KILLS = int(os.environ.get("SIGNPOST_KILLS", "6"))
 ORDER_CHANGES = int(os.environ.get("SIGNPOST_ORDER_CHANGES", "15"))
 LOAD = [(SERVICE, "A"), (SERVICE, "AAAA"), ("example.com", "MX"), ("static.example.com", "A")]

@@ -261,6 +261,7 @@ def measured_beside_the_misbehaving(setting):
     return median, p99
 
 
+@pytest.mark.alone
 def test_300_misbehaving_connections_touch_neither_udp_nor_good_clients(setting):
     """Each of ten ways thirty times, from one address, which may have 64 connections."""
     lost, median, p99 = Load(setting.good, 3).result()
