@@ -2,8 +2,10 @@
 #include "health/probe_stream.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 enum { REPLY_FIRST_BYTES = 2048 };
@@ -151,10 +153,21 @@ static void on_connected(uv_connect_t *connect, int status)
         finish(run, 0, false);
 }
 
+// Where we speak first, the handshake's last ACK goes with what we say: one packet less for either side.
+static void save_an_ack(const struct stream_run *run)
+{
+    const int off = 0;
+    uv_os_fd_t fd;
+    if (uv_fileno(&run->handle, &fd) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off); // without it all works as well
+}
+
 static int connect_tcp(struct stream_run *run)
 {
     const struct stream_spec *spec = &run->exchange->spec;
     int rc = 0;
+    if (run->exchange->send)
+        save_an_ack(run);
     if (spec->source.len)
         rc = uv_tcp_bind(&run->tcp, (const struct sockaddr *)&spec->source.address, 0);
     if (rc == 0)
@@ -168,7 +181,8 @@ int stream_exchange_run(struct stream_exchange *x)
     if (!run)
         return UV_ENOMEM;
     run->exchange = x;
-    int rc = x->unix_socket ? uv_pipe_init(x->loop, &run->pipe, 0) : uv_tcp_init(x->loop, &run->tcp);
+    int rc = x->unix_socket ? uv_pipe_init(x->loop, &run->pipe, 0)
+                            : uv_tcp_init_ex(x->loop, &run->tcp, x->spec.server.address.ss_family);
     if (rc < 0) {
         free(run);
         return rc;
