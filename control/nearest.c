@@ -26,11 +26,12 @@ static void unit_vector(double out[3], double latitude, double longitude)
     out[2] = sin(lat);
 }
 
-// The nearest `depth` sites: the smaller the distance, the larger the product of the vectors. Stable.
-static void order_at(const struct nearest *n, const double place[3], uint8_t order[NEAREST_SITE_MAX])
+// The `depth` sites nearest to a place: the smaller the distance, the larger the product of the vectors. Stable.
+static void order_at(const struct nearest *n, double latitude, double longitude, uint8_t order[NEAREST_SITE_MAX])
 {
-    double closeness[NEAREST_SITE_MAX];
+    double closeness[NEAREST_SITE_MAX], place[3];
     unsigned count = 0;
+    unit_vector(place, latitude, longitude);
     memset(order, 0, NEAREST_SITE_MAX);
     for (unsigned i = 0; i < n->site_count; i++) {
         const double c = n->at[i][0] * place[0] + n->at[i][1] * place[1] + n->at[i][2] * place[2];
@@ -70,9 +71,7 @@ static bool has_class(const struct nearest *n, unsigned at, const uint8_t order[
 static bool add_place(struct nearest *n, double latitude, double longitude)
 {
     uint8_t order[NEAREST_SITE_MAX];
-    double place[3];
-    unit_vector(place, latitude, longitude);
-    order_at(n, place, order);
+    order_at(n, latitude, longitude, order);
     const unsigned at = lower_bound(n, order);
     if (has_class(n, at, order))
         return true;
@@ -125,9 +124,7 @@ static unsigned equal_sites(const struct nearest *n, const uint8_t *a, const uin
 unsigned nearest_find(const struct nearest *n, double latitude, double longitude)
 {
     uint8_t order[NEAREST_SITE_MAX];
-    double place[3];
-    unit_vector(place, latitude, longitude);
-    order_at(n, place, order);
+    order_at(n, latitude, longitude, order);
     const unsigned at = lower_bound(n, order);
     if (has_class(n, at, order))
         return at;

@@ -66,15 +66,22 @@ static void make_address(uint8_t out[16], const struct region_prefix *p)
     }
 }
 
+// ADDRESSES of them, which the caller frees; null without memory.
+static uint8_t (*make_addresses(const struct region_prefix *prefixes, size_t count, bool is_ipv6))[16]
+{
+    uint8_t(*address)[16] = malloc((size_t)ADDRESSES * 16);
+    for (size_t i = 0; address && i < ADDRESSES; i++)
+        make_address(address[i], &prefixes[2 * (next_random() % (count / 2)) + is_ipv6]);
+    return address;
+}
+
 static double measure(const void *map, const struct region_prefix *prefixes, size_t count, bool is_ipv6,
                       bool is_chained, size_t lookups)
 {
-    uint8_t(*address)[16] = malloc((size_t)ADDRESSES * 16);
+    uint8_t(*address)[16] = make_addresses(prefixes, count, is_ipv6);
     unsigned sum = 0;
     if (!address)
         return -1;
-    for (size_t i = 0; i < ADDRESSES; i++)
-        make_address(address[i], &prefixes[2 * (next_random() % (count / 2)) + is_ipv6]);
     const double start = seconds();
     for (size_t i = 0; i < lookups; i++) {
         const uint8_t *a = address[(i + (is_chained ? sum & 1 : 0)) % ADDRESSES];
@@ -88,12 +95,10 @@ static double measure(const void *map, const struct region_prefix *prefixes, siz
 static double measure_many(const void *map, const struct region_prefix *prefixes, size_t count, bool is_ipv6,
                            size_t lookups)
 {
-    uint8_t(*address)[16] = malloc((size_t)ADDRESSES * 16);
+    uint8_t(*address)[16] = make_addresses(prefixes, count, is_ipv6);
     unsigned sum = 0;
     if (!address)
         return -1;
-    for (size_t i = 0; i < ADDRESSES; i++)
-        make_address(address[i], &prefixes[2 * (next_random() % (count / 2)) + is_ipv6]);
     const double start = seconds();
     for (size_t i = 0; i < lookups; i += BURST) {
         const uint8_t *at[BURST];

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,24 @@ class Site
     sqlite3 *app = nullptr;
     door *d = nullptr;
     problem why{};
+};
+
+// Two sites that know each other, both at the same moment; no tables yet.
+class SitePair : public testing::Test
+{
+  protected:
+    Site a{1, "a"}, b{2, "b"};
+    void both(const std::string &sql)
+    {
+        a.run(sql);
+        b.run(sql);
+    }
+    void SetUp() override
+    {
+        clock_of(1) = clock_of(2) = 1700000000000000;
+        ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
+        ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
+    }
 };
 
 // Everything each has for the other, until both are silent. Number of batches moved; fails the test beyond a bound.

@@ -14,21 +14,9 @@ using namespace dbsync_test;
 namespace
 {
 
-class Pair : public testing::Test
+class Pair : public SitePair
 {
   protected:
-    Site a{1, "a"}, b{2, "b"};
-    void both(const std::string &sql)
-    {
-        a.run(sql);
-        b.run(sql);
-    }
-    void SetUp() override
-    {
-        clock_of(1) = clock_of(2) = 1700000000000000;
-        ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
-        ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
-    }
     void make(const std::string &sql, const std::string &table = "t", unique_policy policy = UNIQUE_PARK)
     {
         both(sql);

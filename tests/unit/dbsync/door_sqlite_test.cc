@@ -8,20 +8,12 @@ using namespace dbsync_test;
 namespace
 {
 
-class TwoSites : public testing::Test
+class TwoSites : public SitePair
 {
   protected:
-    Site a{1, "a"}, b{2, "b"};
-    void both(const std::string &sql)
-    {
-        a.run(sql);
-        b.run(sql);
-    }
     void SetUp() override
     {
-        clock_of(1) = clock_of(2) = 1700000000000000;
-        ASSERT_EQ(a.d->ops->peer_add(a.d, 2, "b", &a.why), 0) << a.why.text;
-        ASSERT_EQ(b.d->ops->peer_add(b.d, 1, "a", &b.why), 0) << b.why.text;
+        SitePair::SetUp();
         both("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y TEXT)");
         a.add("t");
         b.add("t");
