@@ -208,10 +208,9 @@ static enum rate_limit_verdict count_response(const struct response *r, const st
                                               uint64_t name)
 {
     const struct answer_client *client = r->client;
-    const enum rate_limit_class class = rate_class(r);
-    struct rate_limit *limit = r->context->rate_limit;
-    const uint64_t key = rate_limit_key(limit, client->address, client->is_ipv6, class, name);
-    return rate_limit_check(limit, settings, client->address, client->is_ipv6, class, key, r->context->now_ns);
+    struct rate_limit_response response = {client->address, name, client->is_ipv6, (uint8_t)rate_class(r), 0};
+    rate_limit_check(r->context->rate_limit, settings, r->context->now_ns, &response, 1);
+    return (enum rate_limit_verdict)response.verdict;
 }
 
 // False: drop the response. May turn it into a truncated one.

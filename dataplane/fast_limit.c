@@ -8,6 +8,8 @@
 #include "dataplane/cookie.h"
 #include "dataplane/rate_limit.h"
 
+static_assert((int)PACKET_BURST_MAX <= (int)RATE_LIMIT_MANY_MAX, "a burst is counted at once");
+
 // Fits nowhere, as in the second stage.
 static const struct rrset no_set = {.wire_len = FAST_NO_SET};
 
@@ -28,24 +30,24 @@ static inline enum rate_limit_class class_of(const struct fast_query *q)
 
 void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned count)
 {
+    struct rate_limit_response response[PACKET_BURST_MAX];
+    uint8_t number[PACKET_BURST_MAX]; // of their queries
+    unsigned counted = 0;
     memset(b->decided, 0, sizeof b->decided);
     for (unsigned i = 0; i < count; i++) {
-        struct fast_query *q = &b->query[i];
-        if (is_counted(b, i)) // the hash is of no more use as such
-            q->hash = rate_limit_key(b->rate_limit, fast_client(q, slot[i].frame), q->marks & FAST_IPV6, class_of(q),
-                                     q->hash >> 32);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct fast_query *q = &b->query[i];
+        const struct fast_query *q = &b->query[i];
         if (!is_counted(b, i))
             continue;
-        const enum rate_limit_verdict verdict =
-            rate_limit_check(b->rate_limit, b->settings, fast_client(q, slot[i].frame), q->marks & FAST_IPV6,
-                             class_of(q), q->hash, b->now_ns);
-        if (verdict == RATE_LIMIT_PASS)
+        number[counted] = (uint8_t)i;
+        response[counted++] = (struct rate_limit_response){fast_client(q, slot[i].frame), q->hash >> 32,
+                                                           (q->marks & FAST_IPV6) != 0, (uint8_t)class_of(q), 0};
+    }
+    rate_limit_check(b->rate_limit, b->settings, b->now_ns, response, counted);
+    for (unsigned i = 0; i < counted; i++) {
+        if (response[i].verdict == RATE_LIMIT_PASS)
             continue;
-        b->decided[i] = (uint8_t)(1 + verdict);
-        q->at = &no_set;
+        b->decided[number[i]] = (uint8_t)(1 + response[i].verdict);
+        b->query[number[i]].at = &no_set;
     }
 }
 

@@ -19,23 +19,31 @@ extern "C" {
 
 enum rate_limit_class { RATE_LIMIT_ANSWER, RATE_LIMIT_EMPTY, RATE_LIMIT_NXDOMAIN, RATE_LIMIT_ERROR };
 enum rate_limit_verdict { RATE_LIMIT_PASS, RATE_LIMIT_SLIP, RATE_LIMIT_DROP };
+enum {
+    RATE_LIMIT_BITS_MAX = 27, // 2 GiB of cells
+    RATE_LIMIT_MANY_MAX = 64  // responses counted in one call
+};
 
-// A table of 2^`bits` cells of 16 bytes. `seed` keys the hash: clients choose addresses and names. `workers` (at least
-// 1) share a node's traffic, so each allows that part of the rate. Null when out of memory.
+// A table of 2^`bits` cells of 16 bytes, 1..RATE_LIMIT_BITS_MAX. `seed` keys the hash: clients choose addresses and
+// names. `workers` (at least 1) share a node's traffic, so each allows that part of the rate. Null when out of memory.
 struct rate_limit *rate_limit_new(unsigned bits, uint64_t seed, unsigned workers);
 void rate_limit_free(struct rate_limit *limit);
 
-// The key under which a response counts at the narrowest prefix: by client (4 or 16 octets), class and name; wider ones
-// count all names together, or random names would evade them. Asks for the memory that rate_limit_check reads first.
-uint64_t rate_limit_key(const struct rate_limit *limit, const uint8_t *client, bool is_ipv6,
-                        enum rate_limit_class response_class, uint64_t name);
+// A response to be counted.
+struct rate_limit_response {
+    const uint8_t *client; // 4 or 16 octets
+    uint64_t name;         // wider prefixes count all names together, or random names would evade them
+    uint8_t is_ipv6;
+    uint8_t response_class; // enum rate_limit_class
+    uint8_t verdict;        // enum rate_limit_verdict: what to do with it
+};
 
-// Counts one response and says what to do with it; `key` is that of rate_limit_key. `settings` gives rate_per_s,
-// rate_burst, rate_slip (every n-th response over the limit slips, 0: none). The rates are those of the node:
-// receive-side scaling spreads a network's packets over the workers, and each acts on its share.
-enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings,
-                                         const uint8_t *client, bool is_ipv6, enum rate_limit_class response_class,
-                                         uint64_t key, uint64_t now_ns);
+// Counts responses one after the other, `count` of them, at most RATE_LIMIT_MANY_MAX, and fills in their verdicts; the
+// memory for all is asked for at once. `settings` gives rate_per_s, rate_burst, rate_slip (every n-th response over the
+// limit slips, 0: none). The rates are those of the node: receive-side scaling spreads a network's packets over the
+// workers, and each acts on its share. A clock that goes back stands.
+void rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
+                      struct rate_limit_response response[], unsigned count);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 extern "C" {
@@ -31,8 +32,9 @@ class RateLimit : public ::testing::Test
 
     rate_limit_verdict ask(rate_limit *by, const answer_client &client, rate_limit_class c, uint64_t name) const
     {
-        const uint64_t key = rate_limit_key(by, client.address, client.is_ipv6, c, name);
-        return rate_limit_check(by, &settings, client.address, client.is_ipv6, c, key, now_ns);
+        rate_limit_response response = {client.address, name, client.is_ipv6, static_cast<uint8_t>(c), 0};
+        rate_limit_check(by, &settings, now_ns, &response, 1);
+        return static_cast<rate_limit_verdict>(response.verdict);
     }
 
     rate_limit_verdict check(uint32_t address, uint64_t name = 1, rate_limit_class c = RATE_LIMIT_ANSWER)
@@ -68,6 +70,78 @@ TEST_F(RateLimit, a_burst_passes_and_a_flood_is_cut_to_about_the_burst)
     EXPECT_LT(n, 300u);
     now_ns += 20000000000ull;
     EXPECT_EQ(check(0xc6336401), RATE_LIMIT_PASS) << "it decays";
+}
+
+TEST_F(RateLimit, a_steady_flow_passes_at_the_rate_and_not_above)
+{
+    struct Row {
+        unsigned per_s;
+        bool passes;
+        const char *why;
+    };
+    const Row rows[] = {{25, true, "half the rate"}, {50, true, "the rate"}, {60, false, "a fifth above"}};
+    settings.rate_burst = 1; // the steady flow decides alone
+    uint32_t client = 0xc6336401;
+    for (const Row &row : rows) {
+        const unsigned count = 100 * row.per_s, n = passed(count, row.per_s, client++, 1);
+        EXPECT_EQ(n == count, row.passes) << row.why << ": " << n << " of " << count;
+    }
+}
+
+TEST_F(RateLimit, a_count_is_halved_in_each_half_life)
+{
+    settings.rate_burst = 1000;
+    for (unsigned halves = 0; halves < 8; halves++) {
+        const uint32_t client = 0xc6336401 + halves;
+        for (unsigned i = 0; i < 1000; i++)
+            ASSERT_EQ(check(client), RATE_LIMIT_PASS);
+        now_ns += static_cast<uint64_t>(halves) << 30;
+        unsigned n = 0;
+        while (check(client) == RATE_LIMIT_PASS)
+            n++;
+        EXPECT_NEAR(n, 1000 - (1000 >> halves), 2) << halves;
+    }
+}
+
+TEST_F(RateLimit, between_half_lives_a_count_falls_on_the_curve)
+{
+    settings.rate_burst = 1000;
+    for (unsigned percent = 0; percent <= 200; percent += 10) {
+        const uint32_t client = 0xc6336401 + (percent << 8);
+        for (unsigned i = 0; i < 1000; i++)
+            ASSERT_EQ(check(client), RATE_LIMIT_PASS);
+        now_ns += (static_cast<uint64_t>(percent) << 30) / 100;
+        unsigned n = 0;
+        while (check(client) == RATE_LIMIT_PASS)
+            n++;
+        EXPECT_NEAR(n, 1000 - 1000 * std::exp2(-0.01 * percent), 8) << percent;
+    }
+}
+
+TEST_F(RateLimit, responses_counted_together_get_the_verdicts_of_one_by_one)
+{
+    rate_limit *other = rate_limit_new(16, 12345, 1);
+    const uint8_t clients[4][16] = {{198, 51, 100, 1}, {198, 51, 100, 2}, {0x20, 1, 0xd, 0xb8}, {0x20, 1, 0xd, 0xb9}};
+    unsigned over = 0;
+    settings.rate_per_s = 20;
+    settings.rate_burst = 20;
+    for (unsigned round = 0; round < 500; round++) {
+        rate_limit_response many[RATE_LIMIT_MANY_MAX], one;
+        for (unsigned i = 0; i < RATE_LIMIT_MANY_MAX; i++)
+            many[i] = {clients[(i * i + round) % 4], i % 3, (i * i + round) % 4 > 1, static_cast<uint8_t>(i / 7 % 4),
+                       9};
+        rate_limit_check(limit, &settings, now_ns, many, RATE_LIMIT_MANY_MAX);
+        for (unsigned i = 0; i < RATE_LIMIT_MANY_MAX; i++) {
+            one = many[i];
+            rate_limit_check(other, &settings, now_ns, &one, 1);
+            ASSERT_EQ(one.verdict, many[i].verdict);
+            over += one.verdict != RATE_LIMIT_PASS;
+        }
+        now_ns += 100000000;
+    }
+    EXPECT_GT(over, 1000u);
+    EXPECT_LT(over, 500u * RATE_LIMIT_MANY_MAX - 1000);
+    rate_limit_free(other);
 }
 
 TEST_F(RateLimit, every_second_response_over_the_limit_slips)
