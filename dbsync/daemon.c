@@ -56,7 +56,6 @@ static void stop(struct daemon *d)
     http_listener_close(d->metrics);
     control_report_stop(d->report);
     close_handle(&d->ticker);
-    close_handle(&d->poller);
     close_handle(&d->on_term);
     close_handle(&d->on_int);
     close_handle(&d->on_hup);
@@ -88,13 +87,6 @@ static void on_tick(uv_timer_t *timer)
     control_report_tick(d->report);
 }
 
-static void on_poll(uv_timer_t *timer)
-{
-    struct daemon *d = timer->data;
-    for (unsigned i = 0; i < d->peer_count; i++)
-        peer_poll(&d->peer[i]);
-}
-
 static void start_signal(struct daemon *d, uv_signal_t *handle, int number)
 {
     uv_signal_init(d->loop, handle);
@@ -104,12 +96,11 @@ static void start_signal(struct daemon *d, uv_signal_t *handle, int number)
 
 static void start_timers(struct daemon *d)
 {
-    uint64_t poll_ms = d->config->poll_us / 1000;
     uv_timer_init(d->loop, &d->ticker);
-    uv_timer_init(d->loop, &d->poller);
-    d->ticker.data = d->poller.data = d;
+    d->ticker.data = d;
     uv_timer_start(&d->ticker, on_tick, TICK_MS, TICK_MS);
-    uv_timer_start(&d->poller, on_poll, 0, poll_ms);
+    for (unsigned i = 0; i < d->peer_count; i++)
+        peer_start_polling(&d->peer[i]);
     start_signal(d, &d->on_term, SIGTERM);
     start_signal(d, &d->on_int, SIGINT);
     start_signal(d, &d->on_hup, SIGHUP);

@@ -78,6 +78,9 @@ struct peer {
     uint64_t dial_at_ms, dial_wait_ms; // loop time
     uint64_t poll_full_at_ms, collect_at_ms;
     uint64_t told_at_ms; // the last batch was ordered
+    uv_timer_t poller;
+    uint64_t read_at_ms; // when the batch that is not acknowledged yet was ordered; 0: none is on its way
+    uint64_t rest_ms;    // loop time before which no new batch is cut
     bool is_collecting;
     struct door_peer known; // as the last full poll read it
     struct door_counts counts;
@@ -106,7 +109,7 @@ struct daemon {
     struct peer *peer;
     unsigned peer_count;
     uv_tcp_t listener;
-    uv_timer_t ticker, poller;
+    uv_timer_t ticker;
     uv_signal_t on_term, on_int, on_hup;
     struct tls_context *tls;
     int64_t tls_mtime_ns;
@@ -138,7 +141,10 @@ struct link_time net_now(void);
 int peer_open(struct daemon *d, struct peer *peer, const struct config_peer *config, struct problem *problem);
 void peer_stop(struct peer *peer);
 void peer_fini(struct peer *peer);
+void peer_start_polling(struct peer *peer);
 void peer_poll(struct peer *peer);
+bool peer_rests(const struct peer *peer); // no batch is cut now
+void peer_batch_over(struct peer *peer);  // the one on its way was acknowledged, or did not come about
 void peer_tick(struct peer *peer);
 void peer_order(struct peer *peer, const struct link_order *order); // all but SEND and CLOSE
 void peer_down(struct peer *peer, const char *reason);

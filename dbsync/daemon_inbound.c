@@ -227,7 +227,6 @@ static void apply_done(struct job *job)
         net_pump(p);
     }
     free(j);
-    peer_poll(p); // what was applied may have to be told
 }
 
 void job_apply(struct peer *p, uint64_t number)

@@ -283,7 +283,7 @@ void job_meet(struct peer *p, const struct frame_hello *hello)
 
 // ---- poll ----
 
-enum { FULL_POLL_MS = 500, OWED_MS = 500 };
+enum { FULL_POLL_MS = 1000, OWED_MS = 500 };
 
 struct poll_job {
     struct head head;
@@ -418,11 +418,11 @@ static void poll_done(struct job *job)
         link_allow(p->link, may_send, runs || p->known.state == PEER_NEEDS_BOOTSTRAP);
         // What is owed alone can wait for company: on each side it costs a durable commit.
         bool can_wait = j->news == DOOR_OWES && uv_now(p->daemon->loop) < p->told_at_ms + OWED_MS;
-        if (j->news != DOOR_NO_NEWS && !can_wait) {
+        if (!p->backlog_since_us && j->news == DOOR_HAS_NEWS)
+            p->backlog_since_us =
+                job_micros(CLOCK_REALTIME) - (p->known.backlog_age_us > 0 ? p->known.backlog_age_us : 0);
+        if (j->news != DOOR_NO_NEWS && !can_wait && !peer_rests(p)) {
             p->told_at_ms = uv_now(p->daemon->loop);
-            if (!p->backlog_since_us && j->news == DOOR_HAS_NEWS)
-                p->backlog_since_us =
-                    job_micros(CLOCK_REALTIME) - (p->known.backlog_age_us > 0 ? p->known.backlog_age_us : 0);
             link_news(p->link);
         }
     }

@@ -123,6 +123,8 @@ static void read_done(struct job *job)
     }
     if (j->head.result == 0 && !b->more)
         p->backlog_since_us = 0;
+    if (j->head.result < 0 || b->number == 0)
+        peer_batch_over(p);
     if (!job_is_stale(&j->head)) {
         link_batch_ready(p->link, j->head.result, b, j->found.bytes, j->found.digest, j->resume_digest);
         net_pump(p);

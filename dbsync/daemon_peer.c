@@ -44,6 +44,8 @@ int peer_open(struct daemon *d, struct peer *p, const struct config_peer *config
 
 void peer_stop(struct peer *p)
 {
+    if (p->poller.type != UV_UNKNOWN_HANDLE)
+        uv_close((uv_handle_t *)&p->poller, NULL);
     worker_stop(&p->reader.worker);
     worker_stop(&p->applier.worker);
 }
@@ -82,6 +84,7 @@ void peer_problem(struct peer *p, const char *text)
 void peer_down(struct peer *p, const char *reason)
 {
     p->down_since_ms = uv_now(p->daemon->loop);
+    p->read_at_ms = 0;
     p->hold[0] = 0;
     snprintf(p->down_reason, sizeof p->down_reason, "%s", reason);
     log_notice("%s: disconnected: %s", p->config->name, reason);
@@ -138,6 +141,11 @@ static void acknowledged(struct peer *p, uint64_t number)
 
 // ---- orders ----
 
+static void on_poll(uv_timer_t *timer)
+{
+    peer_poll(timer->data);
+}
+
 static void show(struct peer *p, const struct frame *f)
 {
     const char *name = p->config->name;
@@ -183,6 +191,7 @@ void peer_order(struct peer *p, const struct link_order *o)
 {
     switch (o->wish) {
     case LINK_READ_BATCH:
+        p->read_at_ms = uv_now(p->daemon->loop);
         job_read(p, o);
         break;
     case LINK_SPOOL:
@@ -199,6 +208,7 @@ void peer_order(struct peer *p, const struct link_order *o)
         break;
     case LINK_ACKED:
         acknowledged(p, o->number);
+        peer_batch_over(p);
         job_acked(p, o->number);
         break;
     case LINK_MEET:
@@ -218,6 +228,34 @@ void peer_order(struct peer *p, const struct link_order *o)
 }
 
 // ---- time ----
+
+// Batches follow each other no faster than `poll`, and where one takes long, because the machine is busy or the peer
+// is far, the pause grows with it: fewer and larger ones cost both sites less. It grows by two polls at most.
+void peer_batch_over(struct peer *p)
+{
+    uint64_t now = uv_now(p->daemon->loop), poll_ms = p->daemon->config->poll_us / 1000;
+    if (p->read_at_ms == 0)
+        return;
+    uint64_t took_ms = now - p->read_at_ms, pause_ms = took_ms * 3 / 2;
+    uint64_t end_ms = now + (pause_ms < 2 * poll_ms ? pause_ms : 2 * poll_ms);
+    p->rest_ms = end_ms > p->read_at_ms + poll_ms ? end_ms : p->read_at_ms + poll_ms;
+    p->read_at_ms = 0;
+    uint64_t left_ms = p->rest_ms > now ? p->rest_ms - now : 0;
+    if (p->backlog_since_us && p->poller.type != UV_UNKNOWN_HANDLE && !p->daemon->is_stopping)
+        uv_timer_start(&p->poller, on_poll, left_ms, poll_ms);
+}
+
+bool peer_rests(const struct peer *p)
+{
+    return p->read_at_ms || uv_now(p->daemon->loop) < p->rest_ms;
+}
+
+void peer_start_polling(struct peer *p)
+{
+    uv_timer_init(p->daemon->loop, &p->poller);
+    p->poller.data = p;
+    uv_timer_start(&p->poller, on_poll, 0, p->daemon->config->poll_us / 1000);
+}
 
 void peer_poll(struct peer *p)
 {

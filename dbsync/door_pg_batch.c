@@ -33,12 +33,17 @@ static int fold_changes(struct reading *r)
 {
     struct door_pg *d = r->d;
     struct buffer between = {0}, sql = {0};
-    pg_sql_between(&between, r->cut->low, r->cut->high);
-    pg_sql(&sql, "SELECT 0 WHERE false");
+    struct pg_params params = {0};
+    pg_put_between(&params, r->cut->low, r->cut->high);
+    pg_sql_between_kept(&between, true);
+    pg_sql(&sql, "SELECT 0 WHERE $1::xid8 IS NULL OR $2::pg_snapshot IS NULL OR $3::xid8 IS NULL OR $4::pg_snapshot IS "
+                 "NULL");
     for (unsigned i = 0; i < d->schema->table_count; i++)
-        pg_sql(&sql, " UNION ALL SELECT %u WHERE EXISTS(SELECT 1 FROM dbsync.c_%lld c WHERE %s)", i,
+        pg_sql(&sql, " UNION ALL SELECT %u WHERE (SELECT true FROM dbsync.c_%lld c WHERE %s ORDER BY c.xid LIMIT 1)", i,
                (long long)d->schema->table[i].id, (const char *)between.data);
-    PGresult *changed = pg_ask(d, (const char *)sql.data, NULL, r->problem);
+    PGresult *changed = pg_ask_kept(d, (const char *)sql.data, &params, r->problem);
+    buffer_reset(&between);
+    pg_sql_between(&between, r->cut->low, r->cut->high);
     int result = changed ? 0 : -pg_errno(d);
     for (int i = 0; result == 0 && i < PQntuples(changed); i++)
         result = door_pg_fold(d, &d->schema->table[pg_number(changed, i, 0)], (const char *)between.data, &r->fold,
@@ -140,9 +145,12 @@ static int write_boot(struct reading *r)
 
 static int write_requested(struct reading *r)
 {
-    PGresult *asked = pg_askf(r->d, r->problem,
-                              "SELECT tbl, key FROM dbsync.request WHERE peer = %d AND cut = %lld ORDER BY tbl, key",
-                              r->cut->peer, (long long)r->cut->number);
+    struct pg_params params = {0};
+    pg_put_number(&params, r->cut->peer);
+    pg_put_number(&params, (int64_t)r->cut->number);
+    PGresult *asked =
+        pg_ask_kept(r->d, "SELECT tbl, key FROM dbsync.request WHERE peer = $1 AND cut = $2 ORDER BY tbl, key", &params,
+                    r->problem);
     if (!asked)
         return -pg_errno(r->d);
     int result = 0;
@@ -228,7 +236,7 @@ int door_pg_read_batch(struct door *door, const struct door_read_request *reques
         return result;
     }
     struct reading r = {.d = d, .cut = &cut, .sink = sink, .context = context, .problem = problem};
-    result = pg_run(d, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", problem);
+    result = pg_run(d, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off", problem);
     if (result == 0)
         result = write_batch(&r, &own);
     door_pg_rollback(d);

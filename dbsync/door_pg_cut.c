@@ -42,6 +42,26 @@ void pg_sql_between(struct buffer *sql, const char *low, const char *high)
         pg_sql(sql, " AND c.xid < '%llu'::xid8 AND pg_visible_in_snapshot(c.xid, '%s'::pg_snapshot)", bound, high);
 }
 
+void pg_sql_between_kept(struct buffer *sql, bool has_high)
+{
+    pg_sql(sql, "c.xid >= $1::xid8 AND NOT pg_visible_in_snapshot(c.xid, $2::pg_snapshot)");
+    if (has_high)
+        pg_sql(sql, " AND c.xid < $3::xid8 AND pg_visible_in_snapshot(c.xid, $4::pg_snapshot)");
+}
+
+void pg_put_between(struct pg_params *params, const char *low, const char *high)
+{
+    unsigned long long bound = 0;
+    sscanf(low, "%llu:", &bound);
+    pg_put_number(params, (int64_t)bound);
+    pg_put_text(params, low);
+    if (!high)
+        return;
+    sscanf(high, "%*u:%llu:", &bound);
+    pg_put_number(params, (int64_t)bound);
+    pg_put_text(params, high);
+}
+
 static struct buffer bytes_of(const PGresult *r, int row, int column)
 {
     struct buffer b = {0};
@@ -52,11 +72,14 @@ static struct buffer bytes_of(const PGresult *r, int row, int column)
 static int find_made(struct door_pg *d, const struct door_read_request *request, struct pg_cut *cut,
                      struct problem *problem)
 {
+    struct pg_params params = {0};
+    pg_put_number(&params, request->peer);
+    pg_put_number(&params, (int64_t)request->after);
     PGresult *r =
-        pg_askf(d, problem,
-                "SELECT number, previous, low, high, clock, seen, needs, boot, boot_after, boot_upto, "
-                "boot_last, digests FROM dbsync.cut WHERE peer = %d AND number > %lld ORDER BY number LIMIT 1",
-                request->peer, (long long)request->after);
+        pg_ask_kept(d,
+                    "SELECT number, previous, low, high, clock, seen, needs, boot, boot_after, boot_upto, "
+                    "boot_last, digests FROM dbsync.cut WHERE peer = $1 AND number > $2 ORDER BY number LIMIT 1",
+                    &params, problem);
     if (!r)
         return -pg_errno(d);
     bool is_made = PQntuples(r) == 1;
@@ -99,13 +122,15 @@ static void outbound_fini(struct outbound *o)
 static int read_outbound(struct door_pg *d, uint16_t peer, struct outbound *o, struct problem *problem)
 {
     memset(o, 0, sizeof *o);
-    PGresult *r = pg_askf(
-        d, problem,
+    struct pg_params params = {0};
+    pg_put_number(&params, peer);
+    PGresult *r = pg_ask_kept(
+        d,
         "SELECT o.cut, o.state, o.snapshot, pg_current_snapshot()::text, (SELECT s.last_value + b.last_value FROM "
         "dbsync.seq s, dbsync.base b), o.had, o.told, EXISTS(SELECT 1 FROM dbsync.boot b WHERE b.peer = o.site) OR "
         "EXISTS(SELECT 1 FROM dbsync.request q WHERE q.peer = o.site AND q.cut IS NULL), p.site, p.applied, "
-        "p.applied_rows FROM dbsync.outbound o, dbsync.peer p WHERE o.site = %d ORDER BY p.site",
-        peer);
+        "p.applied_rows FROM dbsync.outbound o, dbsync.peer p WHERE o.site = $1 ORDER BY p.site",
+        &params, problem);
     if (!r)
         return -pg_errno(d);
     int n = PQntuples(r);
@@ -130,43 +155,51 @@ static int read_outbound(struct door_pg *d, uint16_t peer, struct outbound *o, s
     return 0;
 }
 
-// Whether some change lies between two snapshots (high: null for now).
-static int has_changes(struct door_pg *d, const char *low, const char *high, bool *has, struct problem *problem)
+// Whether some change is not in the snapshot `low`. The order makes the server look at the log's end alone.
+static int has_changes(struct door_pg *d, const char *low, bool *has, struct problem *problem)
 {
     struct buffer sql = {0}, between = {0};
-    int64_t found = 0;
-    pg_sql_between(&between, low, high);
-    pg_sql(&sql, "SELECT false");
+    struct pg_params params = {0};
+    pg_put_between(&params, low, NULL);
+    pg_sql_between_kept(&between, false);
+    pg_sql(&sql, "SELECT $1::xid8 IS NULL OR $2::pg_snapshot IS NULL");
     for (unsigned i = 0; i < d->schema->table_count; i++)
-        pg_sql(&sql, " OR EXISTS(SELECT 1 FROM dbsync.c_%lld c WHERE %s)", (long long)d->schema->table[i].id,
-               (const char *)between.data);
-    int result = pg_ask_number(d, &found, problem, "%s", (const char *)sql.data);
-    *has = found != 0;
+        pg_sql(&sql, " OR coalesce((SELECT true FROM dbsync.c_%lld c WHERE %s ORDER BY c.xid LIMIT 1), false)",
+               (long long)d->schema->table[i].id, (const char *)between.data);
+    PGresult *r = pg_ask_kept(d, (const char *)sql.data, &params, problem);
     buffer_fini(&sql);
     buffer_fini(&between);
-    return result;
+    if (!r)
+        return -pg_errno(d);
+    *has = pg_number(r, 0, 0) != 0;
+    PQclear(r);
+    return 0;
 }
 
-int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem)
+static int look_for_news(struct door_pg *d, uint16_t peer, enum door_news *news, struct problem *problem)
 {
-    struct door_pg *d = door_pg_of(door);
-    const struct schema *schema;
     struct outbound o;
     bool has_more = false;
     *news = DOOR_NO_NEWS;
-    int result = door_pg_schema(door, &schema, problem);
-    if (result == 0)
-        result = read_outbound(d, peer, &o, problem);
+    int result = read_outbound(d, peer, &o, problem);
     if (result < 0)
         return result;
     if (o.state != PEER_PAUSED) {
         has_more = o.has_extra;
         if (!has_more)
-            result = has_changes(d, o.snapshot, NULL, &has_more, problem);
+            result = has_changes(d, o.snapshot, &has_more, problem);
         *news = has_more ? DOOR_HAS_NEWS : o.owes ? DOOR_OWES : DOOR_NO_NEWS;
     }
     outbound_fini(&o);
     return result;
+}
+
+int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem)
+{
+    const struct schema *schema;
+    *news = DOOR_NO_NEWS;
+    int result = door_pg_schema(door, &schema, problem);
+    return result < 0 ? result : look_for_news(door_pg_of(door), peer, news, problem);
 }
 
 // ---- the snapshot of a cut ----
@@ -199,21 +232,15 @@ static char *snapshot_below(const char *now, uint64_t limit)
 
 // The cut's snapshot: `now`, or an earlier one when more changes than the limits allow lie in between. The floor of the
 // clock rises above what the cut holds.
-static int choose_snapshot(struct door_pg *d, const struct outbound *o, const struct door_read_request *request,
-                           struct pg_cut *cut, struct problem *problem)
+static int choose_snapshot(struct door_pg *d, const struct outbound *o, const struct pg_measure *m, struct pg_cut *cut,
+                           struct problem *problem)
 {
-    struct door_read_request limits = *request;
-    struct pg_measure m = {0};
-    if (o->applied.count > 1) // third sites: a number stands for all that was committed
-        limits.row_limit = 0, limits.byte_limit = 0;
-    int result = door_pg_measure(d, o->snapshot, o->now, &limits, &m, problem);
-    if (result < 0)
-        return result;
-    cut->more = m.limit > 0;
-    cut->high = m.limit > 0 ? snapshot_below(o->now, (uint64_t)m.limit) : memory_text(o->now);
-    cut->clock = m.last_hlc > o->floor ? m.last_hlc : o->floor;
-    if (m.last_hlc > 0)
-        result = door_pg_raise_late_writes(d, cut, m.first_hlc, problem);
+    int result = 0;
+    cut->more = m->limit > 0;
+    cut->high = m->limit > 0 ? snapshot_below(o->now, (uint64_t)m->limit) : memory_text(o->now);
+    cut->clock = m->last_hlc > o->floor ? m->last_hlc : o->floor;
+    if (m->last_hlc > 0)
+        result = door_pg_raise_late_writes(d, cut, m->first_hlc, problem);
     if (result == 0 && cut->clock > o->floor)
         result = door_pg_raise_clock(d, cut->clock, problem);
     return result;
@@ -481,10 +508,14 @@ static int make_cut(struct door_pg *d, const struct door_read_request *request, 
                     struct problem *problem)
 {
     struct outbound o;
-    bool has_rows = false;
+    struct pg_measure m = {0};
+    struct door_read_request limits = *request;
     int result = read_outbound(d, request->peer, &o, problem);
+    if (o.applied.count > 1) // third sites: a number stands for all that was committed
+        limits.row_limit = 0, limits.byte_limit = 0;
     if (result == 0)
-        result = has_changes(d, o.snapshot, o.now, &has_rows, problem);
+        result = door_pg_measure(d, o.snapshot, &limits, &m, problem);
+    bool has_rows = m.last_hlc > 0;
     bool is_wanted = result == 0 && o.state != PEER_PAUSED && (has_rows || o.owes || o.has_extra || request->owes_news);
     if (is_wanted && o.cut >= cut->number)
         result = problem_set(problem, EAGAIN, "%s: another daemon makes cuts for site %u, too", d->name, request->peer);
@@ -495,7 +526,7 @@ static int make_cut(struct door_pg *d, const struct door_read_request *request, 
         cut->seen =
             has_rows || o.has_extra ? o.had : o.applied; // a batch without rows was written by nobody before now
         cut->is_new = true;
-        result = choose_snapshot(d, &o, request, cut, problem);
+        result = choose_snapshot(d, &o, &m, cut, problem);
     }
     if (result == 0 && is_wanted && o.has_extra && !cut->more) {
         result = choose_boot(d, request->boot_rows, cut, problem);
@@ -523,7 +554,7 @@ int door_pg_find_or_make(struct door_pg *d, const struct door_read_request *requ
         return result;
     enum door_news news = request->owes_news ? DOOR_OWES : DOOR_NO_NEWS;
     if (!request->owes_news)
-        result = door_pg_has_news(&d->door, request->peer, &news, problem);
+        result = look_for_news(d, request->peer, &news, problem);
     if (result < 0 || news == DOOR_NO_NEWS)
         return result;
     int64_t number = 0;
@@ -533,8 +564,10 @@ int door_pg_find_or_make(struct door_pg *d, const struct door_read_request *requ
     result = pg_ask_number(d, &number, problem, "SELECT nextval('dbsync.head')");
     cut->number = (uint64_t)number;
     if (result == 0)
-        result =
-            pg_run(d, "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE dbsync.outbound IN EXCLUSIVE MODE", problem);
+        result = pg_run(d,
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL enable_seqscan = off; LOCK TABLE "
+                        "dbsync.outbound IN EXCLUSIVE MODE",
+                        problem);
     if (result == 0)
         result = make_cut(d, request, cut, problem);
     if (result == 1) {

@@ -91,17 +91,21 @@ int door_pg_identity(struct door *door, struct door_identity *identity, struct p
 {
     struct door_pg *d = door_pg_of(door);
     memset(identity, 0, sizeof *identity);
-    int64_t found = 0;
-    int result =
-        pg_ask_number(d, &found, problem, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('dbsync.site')");
+    int64_t found = d->site != 0; // not asked again: a session is about one database
+    int result = 0;
+    if (!found)
+        result =
+            pg_ask_number(d, &found, problem, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('dbsync.site')");
     if (result < 0)
         return result;
     if (!found)
         return problem_set(problem, ENOENT, "%s is not prepared; run `signpost-dbsync init`", d->name);
-    PGresult *r = pg_askf(d, problem,
-                          "SELECT format, site, name, uuid, incarnation, (SELECT CASE WHEN is_called THEN last_value "
-                          "ELSE 0 END FROM dbsync.head), (SELECT s.last_value + b.last_value FROM dbsync.seq s, "
-                          "dbsync.base b), (system, timeline, database) = (" ORIGIN_SQL ") FROM dbsync.site");
+    PGresult *r =
+        pg_ask_kept(d,
+                    "SELECT format, site, name, uuid, incarnation, (SELECT CASE WHEN is_called THEN last_value "
+                    "ELSE 0 END FROM dbsync.head), (SELECT s.last_value + b.last_value FROM dbsync.seq s, "
+                    "dbsync.base b), (system, timeline, database) = (" ORIGIN_SQL ") FROM dbsync.site",
+                    NULL, problem);
     if (!r)
         return -pg_errno(d);
     if (PQntuples(r) != 1)
@@ -195,16 +199,18 @@ static int read_backlog(struct door_pg *d, const char *snapshot, struct door_pee
     if (result < 0)
         return result == -ESTALE ? 0 : result; // shown elsewhere
     struct buffer sql = {0}, between = {0};
-    pg_sql_between(&between, snapshot, NULL);
+    struct pg_params params = {0};
+    pg_put_between(&params, snapshot, NULL);
+    pg_sql_between_kept(&between, false);
     pg_sql(&sql, "SELECT sum(n)::bigint, sum(b)::bigint, min(h)::bigint, (date_part('epoch', clock_timestamp()) * "
                  "1000000)::bigint FROM (SELECT 0::bigint AS n, 0::bigint AS b, NULL::bigint AS h");
     for (unsigned i = 0; i < schema->table_count; i++)
         pg_sql(&sql,
                " UNION ALL (SELECT count(*), count(*) * coalesce((SELECT sum(avg_width) FROM pg_stats WHERE "
-               "schemaname || '.' || tablename = 'dbsync.c_%lld'), 64), min(hlc) FROM dbsync.c_%lld c WHERE %s)",
+               "schemaname = 'dbsync' AND tablename = 'c_%lld'), 64), min(hlc) FROM dbsync.c_%lld c WHERE %s)",
                (long long)schema->table[i].id, (long long)schema->table[i].id, (const char *)between.data);
-    pg_sql(&sql, ") x");
-    PGresult *r = pg_ask(d, (const char *)sql.data, NULL, problem);
+    pg_sql(&sql, ") x WHERE $1::xid8 IS NOT NULL AND $2::pg_snapshot IS NOT NULL");
+    PGresult *r = pg_ask_kept(d, (const char *)sql.data, &params, problem);
     buffer_fini(&sql);
     buffer_fini(&between);
     if (!r)

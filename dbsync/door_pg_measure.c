@@ -42,15 +42,19 @@ static int must_weigh(struct door_pg *d, uint64_t byte_limit, bool *must, struct
     return result;
 }
 
-int door_pg_measure(struct door_pg *d, const char *low, const char *high, const struct door_read_request *limits,
-                    struct pg_measure *m, struct problem *problem)
+int door_pg_measure(struct door_pg *d, const char *low, const struct door_read_request *limits, struct pg_measure *m,
+                    struct problem *problem)
 {
     struct buffer sql = {0}, between = {0};
     bool weigh = false;
     int result = must_weigh(d, limits->byte_limit, &weigh, problem);
     if (result < 0)
         return result;
-    pg_sql_between(&between, low, high);
+    struct pg_params params = {0};
+    pg_put_between(&params, low, NULL);
+    pg_put_number(&params, limits->row_limit);
+    pg_put_number(&params, weigh ? (int64_t)limits->byte_limit : 0);
+    pg_sql_between_kept(&between, false);
     pg_sql(&sql, "WITH x AS (SELECT NULL::xid8 AS xid, 0::bigint AS n, 0::bigint AS b, 0::bigint AS f, 0::bigint AS l "
                  "WHERE false");
     for (unsigned i = 0; i < d->schema->table_count; i++) {
@@ -64,15 +68,16 @@ int door_pg_measure(struct door_pg *d, const char *low, const char *high, const 
                (const char *)between.data);
     }
     // The first transaction that would exceed a limit, but never the first of all.
-    pg_sql(&sql,
-           "), y AS (SELECT xid, sum(n) AS n, sum(b) AS b, min(f) AS f, max(l) AS l FROM x GROUP BY xid), z AS (SELECT "
-           "min(xid) AS xid FROM (SELECT xid, n, sum(n) OVER w AS rows, sum(b) OVER w AS octets FROM y WINDOW w AS "
-           "(ORDER BY xid)) y WHERE rows > n AND ((%u > 0 AND rows > %u) OR (%llu > 0 AND octets > %llu))) SELECT "
-           "coalesce((SELECT xid::text::bigint FROM z), 0), coalesce(min(f), 0)::bigint, coalesce(max(l), 0)::bigint "
-           "FROM y WHERE xid < coalesce((SELECT xid FROM z), '18446744073709551615'::xid8)",
-           limits->row_limit, limits->row_limit, weigh ? (unsigned long long)limits->byte_limit : 0ull,
-           (unsigned long long)limits->byte_limit);
-    PGresult *r = pg_ask(d, (const char *)sql.data, NULL, problem);
+    pg_sql(
+        &sql,
+        "), y AS (SELECT xid, sum(n) AS n, sum(b) AS b, min(f) AS f, max(l) AS l FROM x GROUP BY xid), z AS (SELECT "
+        "min(xid) AS xid FROM (SELECT xid, n, sum(n) OVER w AS rows, sum(b) OVER w AS octets FROM y WINDOW w AS "
+        "(ORDER BY xid)) y WHERE rows > n AND (($3::bigint > 0 AND rows > $3) OR ($4::bigint > 0 AND octets > $4))) "
+        "SELECT "
+        "coalesce((SELECT xid::text::bigint FROM z), 0), coalesce(min(f), 0)::bigint, coalesce(max(l), 0)::bigint "
+        "FROM y WHERE xid < coalesce((SELECT xid FROM z), '18446744073709551615'::xid8) AND $1::xid8 IS NOT NULL AND "
+        "$2::pg_snapshot IS NOT NULL");
+    PGresult *r = pg_ask_kept(d, (const char *)sql.data, &params, problem);
     if (r)
         *m = (struct pg_measure){pg_number(r, 0, 0), pg_number(r, 0, 1), pg_number(r, 0, 2)};
     PQclear(r);

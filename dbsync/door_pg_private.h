@@ -51,6 +51,8 @@ struct pg_table {
     bool has_inserted;        // this transaction inserted rows: finish looks for races
 };
 
+enum { PG_KEPT_MAX = 64 };
+
 struct door_pg {
     struct door door;
     struct store store;
@@ -61,7 +63,9 @@ struct door_pg {
     struct pg_table *table; // [schema->table_count]
     char *catalogue;        // what `schema` saw when it was read
     uint16_t site;
-    char sqlstate[6]; // of the last error
+    char sqlstate[6];           // of the last error
+    uint64_t kept[PG_KEPT_MAX]; // prepared statements, by the hash of their text
+    unsigned kept_count;
     unsigned stage_call;
     bool is_careful;         // lock and look before inserting; set after an insert met a row
     unsigned careful_left;   // batches until it is tried without again
@@ -126,6 +130,8 @@ int pg_runf(struct door_pg *d, struct problem *problem, const char *format, ...)
 PGresult *pg_ask(struct door_pg *d, const char *sql, const struct pg_params *params, struct problem *problem);
 PGresult *pg_askf(struct door_pg *d, struct problem *problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// The same for statements whose text comes again and again: parsed and planned once in a session.
+PGresult *pg_ask_kept(struct door_pg *d, const char *sql, const struct pg_params *params, struct problem *problem);
 // A problem from the last error, by SQLSTATE; for failures of pg_ask: the errno it stands for is in the returned value.
 int pg_problem(struct door_pg *d, const PGresult *result, struct problem *problem, const char *doing);
 int pg_errno(const struct door_pg *d);                     // of the last error: positive
@@ -222,6 +228,9 @@ int door_pg_fold(struct door_pg *d, const struct table *t, const char *condition
 
 // Condition on c.xid: visible in `high`, not in `low` (either may be null).
 void pg_sql_between(struct buffer *sql, const char *low, const char *high);
+// The same with parameters, for statements that are kept: $1 and $2, with `has_high` $3 and $4, put first.
+void pg_sql_between_kept(struct buffer *sql, bool has_high);
+void pg_put_between(struct pg_params *params, const char *low, const char *high); // high: null without
 int door_pg_read_batch(struct door *door, const struct door_read_request *request, door_sink *sink, void *context,
                        struct door_batch *batch, struct problem *problem);
 int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem);
@@ -249,7 +258,8 @@ struct pg_measure {              // of the changes that a cut takes
     int64_t limit;               // number of the first transaction that is left for the next cut; 0: none is
     int64_t first_hlc, last_hlc; // 0: there are no changes
 };
-int door_pg_measure(struct door_pg *d, const char *low, const char *high, const struct door_read_request *limits,
+// Of all changes after the snapshot `low` that the transaction sees.
+int door_pg_measure(struct door_pg *d, const char *low, const struct door_read_request *limits,
                     struct pg_measure *measure, struct problem *problem);
 // In the cut's transaction; `first_hlc` is the earliest time in it.
 int door_pg_raise_late_writes(struct door_pg *d, const struct pg_cut *cut, int64_t first_hlc, struct problem *problem);

@@ -472,15 +472,17 @@ static int load_schema(struct door_pg *d, struct problem *problem)
     return result;
 }
 
-// Every ALTER writes new rows to these catalogues, so the sums of their writers' transactions tell a change.
+// Every ALTER writes new rows to these catalogues, so the sums of their writers' transactions tell a change. Asked with
+// each batch: by index, table by table.
 static const char catalogue_sql[] =
-    "SELECT concat_ws(' ', (SELECT adds FROM dbsync.site), (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM "
-    "pg_attribute WHERE attrelid IN (SELECT relation FROM dbsync.tbl) AND attnum > 0), (SELECT concat(count(*), '/', "
-    "sum(xmin::text::bigint)) FROM pg_index WHERE indrelid IN (SELECT relation FROM dbsync.tbl)), (SELECT "
-    "concat(count(*), '/', sum(xmin::text::bigint)) FROM pg_constraint WHERE conrelid IN (SELECT relation FROM "
-    "dbsync.tbl)), (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM pg_trigger WHERE tgrelid IN (SELECT "
-    "relation FROM dbsync.tbl) AND NOT tgisinternal), (SELECT string_agg(relname, ' ' ORDER BY oid) FROM pg_class "
-    "WHERE oid IN (SELECT relation FROM dbsync.tbl)))";
+    "SELECT concat_ws(' ', (SELECT adds FROM dbsync.site), (SELECT string_agg(concat_ws('/', c.relname, a.sum, i.sum, "
+    "k.sum, g.sum), ' ' ORDER BY t.id) FROM dbsync.tbl t LEFT JOIN pg_class c ON c.oid = t.relation, LATERAL (SELECT "
+    "concat(count(*), '.', sum(xmin::text::bigint)) AS sum FROM pg_attribute WHERE attrelid = t.relation AND attnum > "
+    "0) "
+    "a, LATERAL (SELECT concat(count(*), '.', sum(xmin::text::bigint)) AS sum FROM pg_index WHERE indrelid = "
+    "t.relation) i, LATERAL (SELECT concat(count(*), '.', sum(xmin::text::bigint)) AS sum FROM pg_constraint WHERE "
+    "conrelid = t.relation) k, LATERAL (SELECT concat(count(*), '.', sum(xmin::text::bigint)) AS sum FROM pg_trigger "
+    "WHERE tgrelid = t.relation AND NOT tgisinternal) g))";
 
 int door_pg_schema(struct door *door, const struct schema **schema, struct problem *problem)
 {
@@ -492,7 +494,7 @@ int door_pg_schema(struct door *door, const struct schema **schema, struct probl
         if (known < 0)
             return known;
     }
-    PGresult *r = pg_ask(d, catalogue_sql, NULL, problem);
+    PGresult *r = pg_ask_kept(d, catalogue_sql, NULL, problem);
     if (!r)
         return -pg_errno(d);
     int result = 0;

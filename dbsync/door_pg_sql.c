@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "dbsync/door_pg_private.h"
 
 // ---- text ----
@@ -157,6 +160,45 @@ PGresult *pg_ask(struct door_pg *d, const char *sql, const struct pg_params *p, 
 {
     PGresult *r = PQexecParams(d->db, sql, p ? p->count : 0, NULL, p ? p->value : NULL, p ? p->len : NULL,
                                p ? p->format : NULL, 1);
+    ExecStatusType status = PQresultStatus(r);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return r;
+    pg_problem(d, r, problem, sql);
+    PQclear(r);
+    return NULL;
+}
+
+// Names a prepared statement; a full list is thrown away, as only definitions that change again and again can fill it.
+static int keep(struct door_pg *d, const char *sql, uint64_t hash, const char *name, struct problem *problem)
+{
+    for (unsigned i = 0; i < d->kept_count; i++) {
+        if (d->kept[i] == hash)
+            return 0;
+    }
+    if (d->kept_count == PG_KEPT_MAX) {
+        int result = pg_run(d, "DEALLOCATE ALL", problem);
+        if (result < 0)
+            return result;
+        d->kept_count = 0;
+    }
+    PGresult *r = PQprepare(d->db, name, sql, 0, NULL);
+    bool is_kept = PQresultStatus(r) == PGRES_COMMAND_OK;
+    int result = is_kept ? 0 : pg_problem(d, r, problem, sql);
+    PQclear(r);
+    if (is_kept)
+        d->kept[d->kept_count++] = hash;
+    return result;
+}
+
+PGresult *pg_ask_kept(struct door_pg *d, const char *sql, const struct pg_params *p, struct problem *problem)
+{
+    char name[24];
+    uint64_t hash = XXH3_64bits(sql, strlen(sql));
+    snprintf(name, sizeof name, "k%016" PRIx64, hash);
+    if (keep(d, sql, hash, name, problem) < 0)
+        return NULL;
+    PGresult *r =
+        PQexecPrepared(d->db, name, p ? p->count : 0, p ? p->value : NULL, p ? p->len : NULL, p ? p->format : NULL, 1);
     ExecStatusType status = PQresultStatus(r);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return r;

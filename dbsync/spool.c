@@ -297,8 +297,8 @@ static void take_digest(const XXH3_state_t *sum, uint8_t digest[FRAME_DIGEST_LEN
     memcpy(digest, canonical.digest, FRAME_DIGEST_LEN);
 }
 
-// How much of a file of an earlier run counts: everything after a kill, whole megabytes after another boot, nothing
-// when the head is strange or speaks of something else.
+// How much of a file of an earlier run counts: everything after a kill, whole megabytes, which were synced, after
+// another boot, nothing when the head is strange or speaks of something else.
 static uint64_t usable(struct spool *s, const struct open_file *o, uint64_t size)
 {
     uint8_t bytes[SPOOL_HEAD_LEN];
@@ -306,7 +306,7 @@ static uint64_t usable(struct spool *s, const struct open_file *o, uint64_t size
     if (read_at(o->fd, bytes, sizeof bytes, 0) != 0 || spool_head_decode(bytes, &head) != 0 ||
         head.incarnation != o->incarnation || head.number != o->number || (head.len && head.len != size))
         return 0;
-    if (head.len || memcmp(head.boot, s->boot, sizeof s->boot) == 0)
+    if (memcmp(head.boot, s->boot, sizeof s->boot) == 0)
         return size;
     return size - size % SPOOL_SYNC_BYTES;
 }
@@ -405,8 +405,6 @@ int spool_finish(struct spool *s, enum spool_side side, uint16_t peer, uint64_t 
     take_digest(o->sum, digest);
     if (write_head(s, o, o->size, digest) != 0)
         return failed(s, o, "write", problem);
-    if (side == SPOOL_IN && fdatasync(o->fd) != 0)
-        return failed(s, o, "sync", problem);
     return 0;
 }
 

@@ -36,7 +36,8 @@ int spool_begin(struct spool *spool, enum spool_side side, uint16_t peer, uint64
                 uint64_t *offset, struct problem *problem);
 int spool_append(struct spool *spool, enum spool_side side, uint16_t peer, uint64_t number, const void *bytes,
                  size_t len, struct problem *problem);
-// All octets are there: inbound ones are synced, the length is written. Fills the digest.
+// All octets are there: the length is written. Fills the digest. Nothing is synced for this: whoever has not applied
+// the batch when the power fails gets what follows the last whole megabyte again.
 int spool_finish(struct spool *spool, enum spool_side side, uint16_t peer, uint64_t number,
                  uint8_t digest[FRAME_DIGEST_LEN], struct problem *problem);
 // Digest of the first `len` octets; -ERANGE when there are fewer.

@@ -17,18 +17,22 @@ static int cursor(struct store *store, uint16_t peer, struct store_cursor *c, st
     struct door_pg *d = door_pg_of_store(store);
     memset(c, 0, sizeof *c);
     // The lock makes appliers of one peer take turns.
-    PGresult *r = pg_askf(d, problem, "SELECT 1 FROM dbsync.peer WHERE site = %d FOR NO KEY UPDATE", peer);
+    struct pg_params params = {0};
+    pg_put_number(&params, peer);
+    PGresult *r = pg_ask_kept(d, "SELECT 1 FROM dbsync.peer WHERE site = $1 FOR NO KEY UPDATE", &params, problem);
     if (!r)
         return -pg_errno(d);
     PQclear(r);
-    r = pg_askf(
-        d, problem,
+    struct pg_params reason = {0};
+    pg_put_number(&reason, PARK_UNIQUE);
+    r = pg_ask_kept(
+        d,
         "SELECT q.site, q.applied, q.applied_rows, q.incarnation, (SELECT base_mode FROM dbsync.outbound o WHERE "
         "o.site = q.site), (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM dbsync.head), (SELECT "
         "s.last_value + b.last_value FROM dbsync.seq s, dbsync.base b), (date_part('epoch', clock_timestamp()) "
         "* 1000000)::bigint, EXISTS(SELECT 1 FROM dbsync.remote), EXISTS(SELECT 1 FROM dbsync.parked WHERE reason <> "
-        "%d) FROM dbsync.peer q",
-        PARK_UNIQUE);
+        "$1) FROM dbsync.peer q",
+        &reason, problem);
     if (!r)
         return -pg_errno(d);
     bool is_known = false;
@@ -230,10 +234,14 @@ static int read_all_kept(struct loading *l)
 // The snapshot of our cut that the sender had applied when it wrote the batch.
 static int read_seen(struct door_pg *d, uint16_t peer, uint64_t seen, struct problem *problem)
 {
-    PGresult *r = pg_askf(d, problem,
-                          "SELECT pg_current_snapshot()::text, (SELECT high FROM dbsync.cut WHERE peer = %d AND number "
-                          "<= %lld ORDER BY number DESC LIMIT 1)",
-                          peer, (long long)seen);
+    struct pg_params params = {0};
+    pg_put_number(&params, peer);
+    pg_put_number(&params, (int64_t)seen);
+    PGresult *r =
+        pg_ask_kept(d,
+                    "SELECT pg_current_snapshot()::text, (SELECT high FROM dbsync.cut WHERE peer = $1 AND number "
+                    "<= $2 ORDER BY number DESC LIMIT 1)",
+                    &params, problem);
     if (!r)
         return -pg_errno(d);
     d->load_snapshot = pg_text_copy(r, 0, 0);
