@@ -76,6 +76,7 @@ objs   = $(patsubst %.c,$(OBJ)/%.o,$(1))
 SRC_table     := $(call src_of,table)
 SRC_health    := $(call src_of,health)
 SRC_shared    := $(call src_of,shared)
+SRC_log       := shared/log.c
 SRC_control   := $(call src_of,control) $(SRC_shared)
 SRC_dbsync    := $(call src_of,dbsync) $(SRC_shared)
 SRC_dp_all    := $(call src_of,dataplane)
@@ -122,10 +123,10 @@ $(PORT_FILTER_OBJECT): dataplane/port_filter.bpf.c dataplane/port_filter_map.h |
 $(OBJ)/dataplane/port_filter.o: $(PORT_FILTER_OBJECT)
 $(OBJ)/dataplane/port_filter.o: CPPFLAGS += -DPORT_FILTER_OBJECT='"$(PORT_FILTER_OBJECT)"'
 
-$(BIN)/signpost-dataplane: $(call objs,dataplane/dataplane_main.c $(SRC_dp_all) $(SRC_table))
+$(BIN)/signpost-dataplane: $(call objs,dataplane/dataplane_main.c $(SRC_dp_all) $(SRC_table) $(SRC_log))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
-$(BIN)/signpost-standby: $(call objs,dataplane/standby_main.c $(SRC_dataplane) $(SRC_table))
+$(BIN)/signpost-standby: $(call objs,dataplane/standby_main.c $(SRC_dataplane) $(SRC_table) $(SRC_log))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
 $(BIN)/signpost-control: $(call objs,control/control_main.c $(SRC_control) $(SRC_health) $(SRC_table))
@@ -141,24 +142,26 @@ $(BIN)/signpost-dbsync: $(call objs,dbsync/dbsync_main.c $(SRC_dbsync))
 # ---- tests ----
 GTEST_LIBS := -lgmock_main -lgmock -lgtest -lstdc++
 unit_src = $(wildcard tests/unit/$(1)/*_test.cc) $(wildcard tests/support/$(1)_*.cc)
-UNIT_FOLDERS := $(foreach f,table dataplane health control dbsync,$(if $(wildcard tests/unit/$(f)/*_test.cc),$(f)))
+UNIT_FOLDERS := $(foreach f,table shared dataplane health control dbsync,$(if $(wildcard tests/unit/$(f)/*_test.cc),$(f)))
 UNIT_BINS := $(patsubst %,$(OBJ)/tests/unit_%,$(UNIT_FOLDERS)) $(if $(wildcard tests/sim/*_test.cc),$(OBJ)/tests/all_sim) \
              $(if $(wildcard tests/sim/dbsync_*_test.cc),$(OBJ)/tests/all_sim_dbsync) \
              $(if $(wildcard tests/race/*_test.cc),$(OBJ)/tests/all_race)
 $(OBJ)/tests/unit_table: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,table)) $(call objs,$(SRC_table))
-$(OBJ)/tests/unit_dataplane: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dataplane)) $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/unit_shared: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,shared)) $(call objs,$(SRC_log))
+$(OBJ)/tests/unit_dataplane: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dataplane)) $(call objs,$(SRC_dataplane) $(SRC_table) $(SRC_log))
 $(OBJ)/tests/unit_health: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,health)) $(call objs,$(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_control: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,control)) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
 $(OBJ)/tests/unit_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(call unit_src,dbsync)) $(call objs,$(SRC_dbsync))
 $(OBJ)/tests/all_sim: $(patsubst %.cc,$(OBJ)/%.o,$(filter-out tests/sim/dbsync_%,$(wildcard tests/sim/*.cc))) $(call objs,$(SRC_control) $(SRC_health) $(SRC_table))
 $(OBJ)/tests/all_sim_dbsync: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/sim/dbsync_*.cc tests/support/dbsync_*.cc)) $(call objs,$(SRC_dbsync))
-$(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table))
-$(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table))
+$(OBJ)/tests/all_race: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/race/*.cc)) $(call objs,$(SRC_dataplane) $(SRC_table) $(SRC_log))
+$(OBJ)/tests/all_dpdk: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/dpdk/*.cc)) $(call objs,$(SRC_dp_all) $(SRC_table) $(SRC_log))
 # Needs two PostgreSQL clusters: tests/lab and tests/system start them and run it.
 $(OBJ)/tests/dbsync_pg: $(patsubst %.cc,$(OBJ)/%.o,$(wildcard tests/pg/*_test.cc)) $(call objs,$(SRC_dbsync))
 LIBS_dbsync_pg := $(LIBS_dbsync)
 PG_PROGRAMS := $(OBJ)/tests/dbsync_pg
 LIBS_unit_table := $(LIBS_table)
+LIBS_unit_shared :=
 LIBS_unit_dataplane := $(LIBS_pure_dp) $(call pkg_libs,jansson)
 LIBS_all_race := $(LIBS_pure_dp)
 LIBS_all_dpdk := $(LIBS_dataplane) -lrte_net_ring
@@ -167,7 +170,7 @@ LIBS_unit_control := $(LIBS_control)
 LIBS_all_sim := $(LIBS_control)
 LIBS_all_sim_dbsync := $(LIBS_dbsync)
 LIBS_unit_dbsync := $(LIBS_dbsync)
-$(foreach t,unit_table unit_dataplane unit_health unit_control unit_dbsync dbsync_pg all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
+$(foreach t,unit_table unit_shared unit_dataplane unit_health unit_control unit_dbsync dbsync_pg all_sim all_sim_dbsync all_race all_dpdk,$(OBJ)/tests/$(t)):
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) -o $@ $(LIBS_$(notdir $@)) $(GTEST_LIBS)
@@ -178,7 +181,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(OBJ)/fuzz/%,$(FUZZ_SRC))
 fuzz_folder = $(word 2,$(subst _, ,$(notdir $(1))))
 FUZZ_OBJS_table := $(SRC_table)
-FUZZ_OBJS_dataplane := $(SRC_dataplane) $(SRC_table)
+FUZZ_OBJS_dataplane := $(SRC_dataplane) $(SRC_table) $(SRC_log)
 FUZZ_OBJS_health := $(SRC_health) $(SRC_table)
 FUZZ_OBJS_control := $(SRC_control) $(SRC_health) $(SRC_table)
 FUZZ_OBJS_dbsync := $(SRC_dbsync)

@@ -15,7 +15,7 @@
 #include "control/admin_commands.h"
 #include "control/admin_socket.h"
 #include "control/daemon.h"
-#include "control/log.h"
+#include "shared/log.h"
 
 struct admin_connection {
     struct admin *admin; // null once closed

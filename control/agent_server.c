@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 
 enum { BACKLOG = 128 };
 

@@ -13,7 +13,7 @@
 #include "control/agent_server.h"
 #include "control/daemon_operator.h"
 #include "control/http_status.h"
-#include "control/log.h"
+#include "shared/log.h"
 #include "control/probe_setup.h"
 #include "control/ready.h"
 #include "health/prober.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 
 static uint64_t wall_s(void)
 {

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "control/file_replace.h"
-#include "control/log.h"
+#include "shared/log.h"
 
 struct heartbeats {
     struct heartbeat_link *link; // null: nothing to send or hear

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "control/daemon.h"
-#include "control/log.h"
+#include "shared/log.h"
 #include "control/metrics.h"
 #include "control/status_page.h"
 #include "shared/http_listener.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 
 enum { LINE_CAP = 1024, BUFFER_BYTES = 64 << 10 };
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 #include "health/prober.h"
 
 enum { CREDENTIALS_CAP = 512 };

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <time.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 #include "control/steering_build.h"
 #include "control/steering_report.h"
 #include "control/verdict_setup.h"

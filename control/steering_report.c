@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/log.h"
+#include "shared/log.h"
 
 enum { LINES_PER_SECOND = 50 };
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "dataplane/answer.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/loop_port.h"
 #include "dataplane/publish.h"
 #include "dataplane/socket_snapshot.h"

@@ -16,7 +16,7 @@
 #include "dataplane/eal_dpdk.h"
 #include "dataplane/guardian.h"
 #include "dataplane/kernel_quiet.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/manager.h"
 #include "dataplane/notify.h"
 #include "dataplane/options.h"
@@ -318,7 +318,7 @@ int main(int argc, char **argv)
         fputs(p->options.wants_help ? options_usage() : "signpost-dataplane " SIGNPOST_VERSION "\n", stdout);
         return 0;
     }
-    log_init(p->options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE);
+    log_setup(p->options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, false);
     if (eal_choose_cores(&p->options, &p->is_floating, why, sizeof why) < 0) {
         fprintf(stderr, "signpost-dataplane: %s\n", why);
         return EXIT_USAGE;

@@ -18,7 +18,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/pci_device.h"
 
 enum {

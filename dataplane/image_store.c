@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "table/image_pair.h"
 
 enum { STOP_PATIENCE_S = 3 }; // a disk that hangs must not keep the process from ending

@@ -17,7 +17,7 @@
 
 #include "dataplane/kernel_tap.h"
 #include "dataplane/kernel_vhost_dpdk.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 
 enum {
     BURST = 32,

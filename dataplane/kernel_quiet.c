@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 
 enum { PORT_DNS = 53 };
 

@@ -15,7 +15,7 @@
 #include "dataplane/image_checker.h"
 #include "dataplane/image_socket.h"
 #include "dataplane/image_store.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/pairing.h"
 #include "dataplane/publish.h"
 

@@ -7,7 +7,7 @@
 
 #include "dataplane/counters_page.h"
 #include "dataplane/kernel_door_dpdk.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 
 enum {
     PAUSE_LIMIT_MS = 1000, // until all workers have seen a pause: each goes round its loop in 10 ms at most

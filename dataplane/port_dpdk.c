@@ -18,7 +18,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/packet_sieve.h"
 #include "dataplane/port_filter.h"
 #include "dataplane/port_queues_dpdk.h"

@@ -10,7 +10,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/kernel_door_dpdk.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/worker_dpdk.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 
 struct snapshot *publish_current;
 char publish_grace;

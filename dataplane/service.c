@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/notify.h"
 
 void service_block_signals(sigset_t *signals)

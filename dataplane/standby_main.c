@@ -13,7 +13,7 @@
 
 #include "dataplane/counters_page.h"
 #include "dataplane/datagram.h"
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/manager.h"
 #include "dataplane/notify.h"
 #include "dataplane/options.h"
@@ -135,7 +135,7 @@ int main(int argc, char **argv)
         fputs(p->options.wants_help ? options_usage_standby() : "signpost-standby " SIGNPOST_VERSION "\n", stdout);
         return 0;
     }
-    log_init(p->options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE);
+    log_setup(p->options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, false);
     service_block_signals(&signals);
     const int rc = start_all(p);
     if (rc == 0) {

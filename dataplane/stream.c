@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "dataplane/publish.h"
 #include "dataplane/socket_snapshot.h"
 #include "dataplane/stream_connection.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "dbsync/daemon.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 
 enum { REPORT_MS = 1000, LINE_CAP = 128 };
 

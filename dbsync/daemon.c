@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dbsync/log.h"
+#include "shared/log.h"
 #include "shared/http_listener.h"
 
 enum {

@@ -10,7 +10,7 @@
 
 #include "dbsync/admin_request.h"
 #include "dbsync/daemon.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 
 enum { CLIENT_MAX = 16, CLIENT_MS = 10000 };
 

@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 #include "dbsync/daemon_jobs.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 
 void *job_new(size_t size, struct peer *peer, struct side *side, void (*run)(struct job *), void (*done)(struct job *))
 {

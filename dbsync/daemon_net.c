@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "dbsync/daemon.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 
 enum {
     GUEST_MAX = 32,       // connections that have not shown a certificate yet

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "dbsync/daemon.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 
 static int open_side(struct side *s, struct peer *p, const char *name, struct problem *problem)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "dbsync/daemon.h"
-#include "dbsync/log.h"
+#include "shared/log.h"
 #include "shared/http_listener.h"
 
 static struct http_reply on_get(void *user, const char *path)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/log.h"
+#include "shared/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,8 @@ static size_t put_json(char *out, size_t cap, enum log_level level, const char *
 static size_t put_text(char *out, size_t cap, enum log_level level, const char *message)
 {
     const int n = has_journal ? snprintf(out, cap, "<%d>%s\n", level, message)
-                              : snprintf(out, cap, "signpost-control: %s: %s\n", level_names[level & 7], message);
+                              : snprintf(out, cap, "%s: %s: %s\n", program_invocation_short_name,
+                                         level_names[level & 7], message);
     if (n < (int)cap)
         return (size_t)n;
     out[cap - 2] = '\n';
@@ -90,4 +92,11 @@ bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, uint64_t *dropped)
     limit->dropped = 0;
     limit->next_ns = now_ns + 1000000000u;
     return true;
+}
+
+uint64_t log_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "dataplane/log.h"
+#include "shared/log.h"
 }
 
 namespace

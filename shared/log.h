@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages of the control process for people and for log collectors, on standard error, one line each.
+// Messages of the daemons for people and for log collectors, on standard error, one line each.
 //
 // Text lines carry the severity prefix that systemd reads (sd-daemon(3)) when standard error is its journal; JSON lines
-// are one object each. Any thread may call; a line is one write(2), so lines never mix.
+// are one object each. Any thread may call, but no worker's loop; a line is one write(2), so lines never mix.
 #pragma once
 
 #include <stdbool.h>
@@ -34,6 +34,9 @@ struct log_limit {
 
 // True when the caller may write now; *dropped is the number of calls refused since the last true.
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, uint64_t *dropped);
+
+// CLOCK_MONOTONIC in nanoseconds.
+uint64_t log_now_ns(void);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
