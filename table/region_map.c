@@ -16,29 +16,26 @@ static uint64_t number_of(const uint8_t octets[8])
     return __builtin_bswap64(n); // little-endian, as images are
 }
 
-static struct address ipv4_address(const uint8_t address[4])
+static inline struct address address_of(const uint8_t *octets, bool is_ipv6)
 {
     uint32_t n;
-    memcpy(&n, address, sizeof n);
+    if (is_ipv6)
+        return (struct address){{number_of(octets), number_of(octets + 8)}};
+    memcpy(&n, octets, sizeof n);
     return (struct address){{(uint64_t)__builtin_bswap32(n) << 32, 0}};
 }
 
-static struct address ipv6_address(const uint8_t address[16])
-{
-    return (struct address){{number_of(address), number_of(address + 8)}};
-}
-
 // The address's bits behind the first `depth`, as far as the same half goes, at the top of the number.
-static inline uint64_t bits_behind(const struct address *a, unsigned depth)
+static inline uint64_t bits_behind(const struct address *a, unsigned depth, bool is_ipv6)
 {
-    return a->half[depth >> 6 & 1] << (depth & 63);
+    return is_ipv6 ? a->half[depth >> 6 & 1] << (depth & 63) : a->half[0] << depth;
 }
 
 // Defines list_find_N: in a list of keys of N bits, `value` the same bits of the address. A halving search without
 // branches was a fifth slower than counting.
 #define LIST_FIND(bits)                                                                                                \
-    static struct region_match list_find_##bits(const uint8_t *list, unsigned count, unsigned depth,                   \
-                                                uint##bits##_t value)                                                  \
+    static inline struct region_match list_find_##bits(const uint8_t *list, unsigned count, unsigned depth,            \
+                                                       uint##bits##_t value)                                           \
     {                                                                                                                  \
         const uint##bits##_t *key = (const void *)list;                                                                \
         const unsigned key_count = count - 1;                                                                          \
@@ -66,10 +63,10 @@ static unsigned leading_equal_bits(__uint128_t a, __uint128_t b)
     return high ? (unsigned)__builtin_clzll(high) : 64 + (unsigned)__builtin_clzll(low | 1);
 }
 
-static struct region_match list_find_128(const uint8_t *list, unsigned count, const struct address *a)
+static struct region_match list_find_128(const uint8_t *list, unsigned count, const uint8_t *address)
 {
     const uint64_t *key = (const void *)list; // pairs: high, low
-    const __uint128_t value = (__uint128_t)a->half[0] << 64 | a->half[1];
+    const __uint128_t value = (__uint128_t)number_of(address) << 64 | number_of(address + 8);
     __uint128_t before = 0, behind = 0; // the boundaries around the value
     unsigned at = 0;
     for (; at + 1 < count; at++) {
@@ -86,57 +83,69 @@ static struct region_match list_find_128(const uint8_t *list, unsigned count, co
 
 // Where a look-up has come to when the tables are behind it.
 struct reached {
-    struct address address;
-    uint32_t entry;
-    uint8_t depth;
+    uint64_t bits;       // of the address, behind `depth`
     const uint8_t *list; // if the entry is one
+    uint32_t entry;
+    uint32_t depth;
 };
 
-static inline struct reached walk_tables(const void *map, const uint8_t *octets, bool is_ipv6)
+static inline __attribute__((always_inline)) struct reached walk_tables(const void *map, const uint8_t *octets,
+                                                                        bool is_ipv6)
 {
     const struct region_family *family = &((const struct region_map *)map)->family[is_ipv6];
     const uint32_t *table = (const void *)((const uint8_t *)map + family->table_at);
-    const struct address a = is_ipv6 ? ipv6_address(octets) : ipv4_address(octets);
+    const struct address a = address_of(octets, is_ipv6);
     unsigned depth = family->root_stride;
     uint32_t entry = table[a.half[0] >> (64 - depth)];
     while (region_entry_kind(entry) == REGION_ENTRY_TABLE) { // ends: tables lie behind those that lead to them
         const unsigned stride = region_entry_count(entry);
-        entry = table[2 * region_entry_offset(entry) + (bits_behind(&a, depth) >> (64 - stride))];
+        entry = table[2 * region_entry_offset(entry) + (bits_behind(&a, depth, is_ipv6) >> (64 - stride))];
         depth += stride;
     }
     const uint8_t *list =
         (const uint8_t *)map + family->list_at + (size_t)region_entry_offset(entry) * REGION_UNIT_BYTES;
-    return (struct reached){a, entry, (uint8_t)depth, list};
+    return (struct reached){bits_behind(&a, depth, is_ipv6), list, entry, depth};
 }
 
-static inline struct region_match finish(const struct reached *r)
+// Not inlined, as the lists that most IPv4 addresses lead to are.
+static __attribute__((noinline)) struct region_match finish_other(const struct reached *r, const uint8_t *address)
 {
     const unsigned count = region_entry_count(r->entry);
     switch (region_entry_kind(r->entry)) {
-    case REGION_ENTRY_KEYS_16:
-        return list_find_16(r->list, count, r->depth, (uint16_t)(bits_behind(&r->address, r->depth) >> 48));
     case REGION_ENTRY_KEYS_32:
-        return list_find_32(r->list, count, r->depth, (uint32_t)(bits_behind(&r->address, r->depth) >> 32));
+        return list_find_32(r->list, count, r->depth, (uint32_t)(r->bits >> 32));
     case REGION_ENTRY_KEYS_64:
         __builtin_prefetch(r->list + 64); // the regions, if they are in the next line
-        return list_find_64(r->list, count, r->depth, bits_behind(&r->address, r->depth));
+        return list_find_64(r->list, count, r->depth, r->bits);
     case REGION_ENTRY_KEYS_128:
-        return list_find_128(r->list, count, &r->address);
+        return list_find_128(r->list, count, address);
     default:
         return (struct region_match){region_entry_region(r->entry), region_entry_scope(r->entry)};
     }
 }
 
+static inline struct region_match finish(const struct reached *r, const uint8_t *address)
+{
+    if (region_entry_kind(r->entry) == REGION_ENTRY_KEYS_16)
+        return list_find_16(r->list, region_entry_count(r->entry), r->depth, (uint16_t)(r->bits >> 48));
+    return finish_other(r, address);
+}
+
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4])
 {
     const struct reached r = walk_tables(map, address, false);
-    return finish(&r);
+    return finish(&r, address);
 }
 
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16])
 {
     const struct reached r = walk_tables(map, address, true);
-    return finish(&r);
+    return finish(&r, address);
+}
+
+static __attribute__((noinline)) struct reached walk_tables6(const void *map, const uint8_t *octets)
+{
+    return walk_tables(map, octets, true);
 }
 
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
@@ -144,10 +153,10 @@ void region_map_find_many(const void *map, const uint8_t *const address[], uint6
 {
     struct reached r[REGION_MANY_MAX];
     for (unsigned i = 0; i < count; i++) {
-        r[i] = walk_tables(map, address[i], is_ipv6 >> i & 1);
+        r[i] = is_ipv6 >> i & 1 ? walk_tables6(map, address[i]) : walk_tables(map, address[i], false);
         __builtin_prefetch(r[i].list);
         __builtin_prefetch(r[i].list + 64);
     }
     for (unsigned i = 0; i < count; i++)
-        match[i] = finish(&r[i]);
+        match[i] = finish(&r[i], address[i]);
 }
