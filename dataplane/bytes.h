@@ -84,6 +84,11 @@ static inline uint32_t fold64(uint64_t sum)
     return (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
 }
 
+static inline uint64_t turn64(uint64_t v, unsigned bits)
+{
+    return v << bits | v >> (-bits & 63);
+}
+
 static inline uint64_t add_carry(uint64_t a, uint64_t b)
 {
     return a + b + (a + b < a);

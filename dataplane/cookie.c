@@ -79,9 +79,9 @@ static enum cookie_verdict settle_other(uint8_t *out, struct cookie_query query,
 }
 
 // Given the hash over `head` under the current secret.
-static inline enum cookie_verdict settle(uint8_t *out, struct cookie_query query, uint64_t head, uint64_t hash,
-                                         const uint8_t *address, bool is_ipv6, uint32_t now_s,
-                                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+static inline __attribute__((always_inline)) enum cookie_verdict
+settle(uint8_t *out, struct cookie_query query, uint64_t head, uint64_t hash, const uint8_t *address, bool is_ipv6,
+       uint32_t now_s, const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
     if (is_in_question(query, now_s)) {
         uint64_t sent;
@@ -111,26 +111,34 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
     return settle(out, query, head, hash, address, is_ipv6, now_s, secret, secret_count);
 }
 
-void cookie_answer_batch(struct cookie_batch *b, bool is_ipv6, uint32_t now_s,
-                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+static inline struct cookie_query query_of(const struct cookie_turn *t)
+{
+    return (struct cookie_query){t->sent, t->sent + EDNS_COOKIE_CLIENT_LEN, t->server_len};
+}
+
+void cookie_answer_many(struct cookie_turn turn[], unsigned count, bool is_ipv6, uint32_t now_s,
+                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
     // Client cookie, head, address; the last word has the input's length in its top octet.
     uint64_t word[SIPHASH_WORDS_MAX][SIPHASH_LANES] = {{0}}, hash[SIPHASH_LANES];
-    for (unsigned i = 0; i < b->count; i++) {
-        memcpy(&word[0][i], b->query[i].client, 8);
-        word[1][i] = first_head(b->query[i], now_s);
+    for (unsigned i = 0; i < count; i++) {
+        const struct cookie_turn *t = &turn[i];
+        memcpy(&word[0][i], t->sent, 8);
+        word[1][i] = first_head(query_of(t), now_s);
         if (is_ipv6) {
-            memcpy(&word[2][i], b->address[i], 8);
-            memcpy(&word[3][i], b->address[i] + 8, 8);
+            memcpy(&word[2][i], t->address, 8);
+            memcpy(&word[3][i], t->address + 8, 8);
             word[4][i] = 32ull << 56;
         } else {
             uint32_t address;
-            memcpy(&address, b->address[i], 4);
+            memcpy(&address, t->address, 4);
             word[2][i] = address | 20ull << 56;
         }
     }
     siphash_lanes(hash, (const uint64_t(*)[SIPHASH_LANES])word, is_ipv6 ? 5 : 3, secret[0]);
-    for (unsigned i = 0; i < b->count; i++)
-        b->verdict[i] =
-            settle(b->out[i], b->query[i], word[1][i], hash[i], b->address[i], is_ipv6, now_s, secret, secret_count);
+    for (unsigned i = 0; i < count; i++) {
+        struct cookie_turn *t = &turn[i];
+        t->verdict =
+            (uint8_t)settle(t->out, query_of(t), word[1][i], hash[i], t->address, is_ipv6, now_s, secret, secret_count);
+    }
 }

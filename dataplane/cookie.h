@@ -39,17 +39,17 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
                                   const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                   const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
-// The same for several queries from clients of one family, side by side.
+// The same for several queries from clients of one family, at most COOKIE_BATCH_MAX, side by side.
 enum { COOKIE_BATCH_MAX = 8 };
-struct cookie_batch {
-    struct cookie_query query[COOKIE_BATCH_MAX];
-    const uint8_t *address[COOKIE_BATCH_MAX];
-    uint8_t *out[COOKIE_BATCH_MAX];
-    enum cookie_verdict verdict[COOKIE_BATCH_MAX]; // filled by cookie_answer_batch
-    unsigned count;
+struct cookie_turn {
+    const uint8_t *sent; // the client cookie, and server_len octets of a server cookie behind it
+    const uint8_t *address;
+    uint8_t *out;
+    uint8_t server_len;
+    uint8_t verdict; // enum cookie_verdict, filled in
 };
-void cookie_answer_batch(struct cookie_batch *batch, bool is_ipv6, uint32_t now_s,
-                         const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
+void cookie_answer_many(struct cookie_turn turn[], unsigned count, bool is_ipv6, uint32_t now_s,
+                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,6 @@ static void handle_plain(struct answer_context *context, const struct packet_por
 
 #ifdef __SSE4_1__
 #include "dataplane/bytes.h"
-#include "dataplane/cookie.h"
 #include "dataplane/fast.h"
 #include "dataplane/query.h"
 
@@ -63,7 +62,10 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
-    b->tailored_count = b->missed_count = b->with_options_count = 0;
+    b->tailored_count = b->missed_count = b->with_cookie_count = 0;
+    b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
+    b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
+    b->answers_all = b->answers_subnets && b->answers_cookies;
     b->mac = port->mac;
     fast_expect(b, false);
     b->is_ipv6_expected = false;
@@ -93,27 +95,28 @@ static void count_miss(struct counters_block *counters, const struct fast_query 
                  1);
 }
 
+static unsigned marked(const struct fast_burst *b, uint64_t mark)
+{
+    return (unsigned)(b->marks / mark & FAST_MARK_COUNTS);
+}
+
 static void count_answers(struct counters_block *counters, const struct fast_burst *b)
 {
-    static const enum counter by_verdict[] = {
-        [COOKIE_NONE] = COUNTER_cookie_none, [COOKIE_GOOD] = COUNTER_cookie_good, [COOKIE_BAD] = COUNTER_cookie_bad};
-    const unsigned ipv6 = b->marks / FAST_IPV6 & FAST_MARK_COUNTS, missed = b->marks / FAST_MISS;
+    const unsigned ipv6 = marked(b, FAST_IPV6), missed = marked(b, FAST_MISS);
     counters_add(counters, COUNTER_queries_udp4, b->answer_count - ipv6);
     counters_add(counters, COUNTER_queries_udp6, ipv6);
     counters_add(counters, COUNTER_answers_noerror, b->answer_count - missed);
-    counters_add(counters, COUNTER_edns_queries, b->marks & FAST_MARK_COUNTS);
-    counters_add(counters, COUNTER_answers_service, b->marks / FAST_SERVICE & FAST_MARK_COUNTS);
+    counters_add(counters, COUNTER_edns_queries, marked(b, FAST_EDNS));
+    counters_add(counters, COUNTER_answers_service, marked(b, FAST_SERVICE));
     for (unsigned i = 0; missed && i < b->missed_count; i++)
         count_miss(counters, &b->query[b->missed[i]]);
-    for (unsigned i = 0; i < b->with_options_count; i++) {
-        const struct fast_query *q = &b->query[b->with_options[i]];
-        const struct fast_options *o = &b->options[b->with_options[i]];
-        if (!fast_fits(q, (const struct rrset *)q->at))
-            continue;
-        if (o->cookie_data)
-            counters_add(counters, by_verdict[o->cookie], 1);
-        counters_add(counters, COUNTER_client_subnet_queries, o->subnet_data != NULL);
-    }
+    if (b->marks < FAST_SUBNET)
+        return;
+    const unsigned good = marked(b, FAST_COOKIE_GOOD), bad = marked(b, FAST_COOKIE_BAD);
+    counters_add(counters, COUNTER_client_subnet_queries, marked(b, FAST_SUBNET));
+    counters_add(counters, COUNTER_cookie_none, marked(b, FAST_COOKIE) - good - bad);
+    counters_add(counters, COUNTER_cookie_good, good);
+    counters_add(counters, COUNTER_cookie_bad, bad);
 }
 
 void packet_handle_burst(struct answer_context *context, const struct packet_port *port, struct packet_slot *slot,
@@ -130,9 +133,9 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     if (burst.tailored_count)
         fast_steer(&burst, slot);
     if (burst.missed_count)
-        fast_miss(&burst);
-    if (burst.with_options_count)
-        fast_options(&burst, slot);
+        fast_miss(&burst, slot);
+    if (burst.with_cookie_count)
+        fast_cookies(&burst, slot);
     if (burst.rate_limit)
         fast_limit(&burst, slot, count);
     fast_write(&burst, slot, count);

@@ -9,7 +9,7 @@
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
 //   fast_steer   only for services whose answer depends on the client: which one?
 //   fast_miss    only for names and types that were not found: NXDOMAIN, NODATA, REFUSED, wildcards
-//   fast_options only for queries with EDNS options: cookies, client subnet, the OPT record to answer with
+//   fast_cookies only for queries with cookies: hashed side by side
 //   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
 //
@@ -36,6 +36,7 @@ enum {
     FAST_UDP_LEN = 8,
     FAST_OPT_LEN = 11,
     FAST_OPT_MAX = FAST_OPT_LEN + 24 + 28,        // of an answer: with an IPv6 subnet and a cookie
+    FAST_OPT_ROOM = 64,                           // written, summed up and copied as a whole
     FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in a frame of IPv4
     FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
     FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
@@ -48,6 +49,22 @@ enum {
     FAST_HEADS = 5 // blocks of 16 octets that hold all headers up to the flags of an IPv6 frame's message
 };
 
+// What a query with EDNS options has besides.
+struct fast_options {
+    // The answer's OPT record as edns_response_write writes it, zeros behind it; the scope comes in fast_steer, the
+    // server cookie in fast_cookies.
+    uint8_t reply[FAST_OPT_ROOM];
+    uint8_t subnet[16];            // bits past the source length are zero
+    const uint8_t *cookie_data;    // of the option, in the frame
+    uint8_t subnet_len;            // of the option with its head; 0: none
+    uint8_t subnet_bits;           // its source length
+    uint8_t cookie_len;            // of the option's data; 0: none
+    uint8_t is_subnet_ipv6;        //
+    uint8_t cookie_at;             // in the reply, behind the option's head
+    uint16_t query_len, reply_len; // of the OPT records
+} __attribute__((aligned(64)));
+enum { FAST_SCOPE_AT = FAST_OPT_LEN + 7 }; // in a reply with a subnet, which comes first
+
 // A query on its way through the stages; it has its frame's number in the burst.
 struct fast_query {
     uint8_t name[FAST_NAME_CAP]; // folded, zero-filled to a whole block of 16
@@ -58,36 +75,28 @@ struct fast_query {
     uint32_t name_len;
     uint16_t type;    // A or AAAA
     uint16_t service; // its number, of those in fast_burst.tailored
-    uint32_t marks;   // enum fast_mark
+    uint64_t marks;   // FAST_EDNS and so on
     // Of names and types that are not there, and of wildcards.
     uint16_t apex_at;   // where the zone's apex stands in the message, when its SOA is the answer; else 0
     uint8_t rcode;      // enum dns_rcode
     uint8_t rate_class; // enum rate_limit_class
     bool is_wildcard;
-} __attribute__((aligned(16)));
+    struct fast_options options; // with FAST_OPTIONS
+} __attribute__((aligned(64)));
+static_assert(sizeof(struct fast_query) == 256, "found by a shift");
 
-enum fast_mark { // six bits for each, so that a burst's marks can be added up
-    FAST_EDNS = 1,
-    FAST_SERVICE = 1 << 6,
-    // What is not the common query's is written apart.
-    FAST_IPV6 = 1 << 12,
-    FAST_OPTIONS = 1 << 18, // struct fast_options holds what is different
-    FAST_MISS = 1 << 24     // the query's last fields are filled
-};
+// Six bits for each, so that a burst's marks can be added up.
+#define FAST_EDNS    1ull
+#define FAST_SERVICE (1ull << 6)
+// What is not the common query's is written apart.
+#define FAST_IPV6        (1ull << 12)
+#define FAST_OPTIONS     (1ull << 18) // struct fast_options holds the answer's OPT record
+#define FAST_MISS        (1ull << 24) // the query's last fields are filled
+#define FAST_SUBNET      (1ull << 30) // answered: so is the client's subnet
+#define FAST_COOKIE      (1ull << 36) // and its cookie,
+#define FAST_COOKIE_GOOD (1ull << 42) // which is one of ours,
+#define FAST_COOKIE_BAD  (1ull << 48) // or looked as if
 enum { FAST_MARK_COUNTS = (1 << 6) - 1 };
-
-// Of a query with EDNS options.
-struct fast_options {
-    uint8_t reply[FAST_OPT_MAX + 17]; // the answer's OPT record; copied in blocks of 16
-    uint8_t subnet[16];               // bits past the source length are zero
-    const uint8_t *subnet_data;       // of the option, in the frame; null: not to be answered
-    const uint8_t *cookie_data;       // likewise
-    uint8_t subnet_len, cookie_len;   // of the options' data
-    uint8_t scope_len;                // of the answer, for the subnet
-    uint8_t cookie;                   // enum cookie_verdict
-    uint16_t query_len, reply_len;    // of the OPT records
-    uint16_t reply_sum;               // of the answer's, at an even offset, modulo 65,535
-};
 
 // By family: IPv4, IPv6.
 struct fast_family {
@@ -111,16 +120,17 @@ struct fast_burst {
     struct rate_limit *rate_limit; // null: no limit
     uint64_t now_ns;
     bool is_checksum_trusted;
-    unsigned tailored_count, missed_count, with_options_count;
-    unsigned plain_count, answer_count, marks; // marks: their sum over the answers
-    uint32_t now_s;                            // wall clock
-    uint16_t missed[PACKET_BURST_MAX];         // numbers of queries whose name or type was not found
-    uint16_t tailored[PACKET_BURST_MAX];       // numbers of queries for services whose answer depends on the client
-    uint16_t with_options[PACKET_BURST_MAX];   // numbers of queries with EDNS options
-    uint16_t plain[PACKET_BURST_MAX];          // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX];         // by frame, under a rate limit: answer_context.rate_decided
+    bool answers_subnets, answers_cookies, answers_all; // which options, by the settings; all: both
+    unsigned tailored_count, missed_count, with_cookie_count;
+    unsigned plain_count, answer_count;
+    uint64_t marks;                         // their sum over the answers
+    uint32_t now_s;                         // wall clock
+    uint16_t missed[PACKET_BURST_MAX];      // numbers of queries whose name or type was not found
+    uint16_t tailored[PACKET_BURST_MAX];    // numbers of queries for services whose answer depends on the client
+    uint16_t with_cookie[PACKET_BURST_MAX]; // numbers of queries whose cookie is to be answered
+    uint16_t plain[PACKET_BURST_MAX];       // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX];      // by frame, under a rate limit: answer_context.rate_decided
     struct fast_query query[PACKET_BURST_MAX];
-    struct fast_options options[PACKET_BURST_MAX]; // by frame
 } __attribute__((aligned(64)));
 
 // Offset behind the question in a frame of IPv4.
@@ -154,18 +164,21 @@ static inline const uint8_t *fast_client(const struct fast_query *q, const uint8
     return frame + FAST_IP_AT + (q->marks & FAST_IPV6 ? 8 : 12);
 }
 
-// For fast_parse: takes the options of the OPT record at `opt` apart. The record's length and a place in with_options,
-// or 0: leave it to the plain way.
+// For fast_parse: takes the options of the OPT record at `opt` apart and starts the answer's. The record's length, with
+// the query's marks set, or 0: leave it to the plain way.
 unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt);
+
+// Starts the answer's OPT record without options by the head of the query's at `opt`.
+void fast_start_opt(const struct fast_burst *burst, struct fast_options *options, const uint8_t *opt);
 
 // Chooses the sets of the queries in burst->tailored.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Answers those of burst->missed that it can; the others leave the list.
-void fast_miss(struct fast_burst *burst);
+void fast_miss(struct fast_burst *burst, const struct packet_slot *slot);
 
-// Makes the OPT records for the queries in burst->with_options.
-void fast_options(struct fast_burst *burst, const struct packet_slot *slot);
+// Checks the cookies of burst->with_cookie, as far as they are answered, and writes the answers'.
+void fast_cookies(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Takes what is over burst->rate_limit, which is not null, out of the short way.
 void fast_limit(struct fast_burst *burst, const struct packet_slot *slot, unsigned count);

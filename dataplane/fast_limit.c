@@ -5,7 +5,6 @@
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
-#include "dataplane/cookie.h"
 #include "dataplane/rate_limit.h"
 
 static_assert((int)PACKET_BURST_MAX <= (int)RATE_LIMIT_MANY_MAX, "a burst is counted at once");
@@ -14,13 +13,9 @@ static_assert((int)PACKET_BURST_MAX <= (int)RATE_LIMIT_MANY_MAX, "a burst is cou
 static const struct rrset no_set = {.wire_len = FAST_NO_SET};
 
 // A good cookie shows that the address is the client's own.
-static inline bool is_counted(const struct fast_burst *b, unsigned number)
+static inline bool is_counted(const struct fast_query *q)
 {
-    const struct fast_query *q = &b->query[number];
-    if (!fast_fits(q, (const struct rrset *)q->at))
-        return false;
-    const struct fast_options *o = &b->options[number];
-    return !(q->marks & FAST_OPTIONS && o->cookie_data && o->cookie == COOKIE_GOOD);
+    return fast_fits(q, (const struct rrset *)q->at) && !(q->marks & FAST_COOKIE_GOOD);
 }
 
 static inline enum rate_limit_class class_of(const struct fast_query *q)
@@ -36,7 +31,7 @@ void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned c
     memset(b->decided, 0, sizeof b->decided);
     for (unsigned i = 0; i < count; i++) {
         const struct fast_query *q = &b->query[i];
-        if (!is_counted(b, i))
+        if (!is_counted(q))
             continue;
         number[counted] = (uint8_t)i;
         response[counted++] = (struct rate_limit_response){fast_client(q, slot[i].frame), q->hash >> 32,

@@ -59,13 +59,10 @@ static bool answer_at(struct fast_burst *b, struct fast_query *q, const struct z
 }
 
 // Would the OPT record of the answer be longer than the query's? The plain way then leaves a cookie out of an error.
-static bool does_opt_grow(const struct fast_burst *b, const struct fast_query *q)
+static bool does_opt_grow(const struct fast_query *q)
 {
-    const struct fast_options *o = &b->options[q - b->query];
-    if (!(q->marks & FAST_OPTIONS) || !o->cookie_data)
-        return false;
-    const unsigned subnet_len = o->subnet_data ? 4u + o->subnet_len : 0;
-    return FAST_OPT_LEN + subnet_len + 4u + EDNS_COOKIE_CLIENT_LEN + EDNS_COOKIE_SERVER_LEN > o->query_len;
+    const struct fast_options *o = &q->options;
+    return q->marks & FAST_COOKIE && o->reply_len > o->query_len;
 }
 
 // False: the plain way knows more.
@@ -81,7 +78,7 @@ static bool answer_miss(struct fast_burst *b, struct fast_query *q)
     q->is_wildcard = false;
     const struct zone_node *node = zone_image_find_closest(b->zone_image, &key, &suffix_at);
     q->hash = node ? (uint64_t)node->tag << 32 : 0; // by which the rate limit counts
-    if (!node && does_opt_grow(b, q))
+    if (!node && does_opt_grow(q))
         return false;
     if (!node) {
         q->rcode = RCODE_REFUSED;
@@ -102,7 +99,7 @@ static bool answer_miss(struct fast_burst *b, struct fast_query *q)
     return true;
 }
 
-void fast_miss(struct fast_burst *b)
+void fast_miss(struct fast_burst *b, const struct packet_slot *slot)
 {
     unsigned count = 0; // of those that are answered
     for (unsigned i = 0; i < b->missed_count; i++) {
@@ -116,10 +113,8 @@ void fast_miss(struct fast_burst *b)
         b->missed[count++] = (uint16_t)number;
         if ((q->marks & (FAST_EDNS | FAST_OPTIONS)) ==
             FAST_EDNS) { // an SOA may be of odd length: the sum is made there
-            struct fast_options *o = &b->options[number];
-            o->subnet_data = o->cookie_data = NULL;
-            o->query_len = FAST_OPT_LEN;
-            b->with_options[b->with_options_count++] = (uint16_t)number;
+            const uint8_t *frame = slot[number].frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
+            fast_start_opt(b, &q->options, frame + fast_end(q->name_len));
             q->marks |= FAST_OPTIONS;
         }
         q->marks |= FAST_MISS;

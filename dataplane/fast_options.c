@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of the short way: EDNS options. Taken apart in the first stage; the OPT record of the answer is made before the
-// third.
+// Of the first stage of the short way: EDNS options. The OPT record of the answer is started here, while the query's is
+// at hand.
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
 #include "dataplane/bytes.h"
-#include "dataplane/cookie.h"
 #include "dataplane/edns.h"
 
 enum {
@@ -13,175 +12,170 @@ enum {
     OPTIONS_LEN_MAX = 96, // octets of them
     OPTION_HEAD_LEN = 4,
     SUBNET_HEAD_LEN = 4,
+    SUBNET_AT = FAST_OPT_LEN, // in the reply
     COOKIE_LEN = EDNS_COOKIE_CLIENT_LEN + EDNS_COOKIE_SERVER_LEN,
     OPT_WALK_MAX = FAST_OPT_LEN + OPTIONS_LEN_MAX
 };
 static_assert((int)FAST_NAME_AT + FAST_IPV6_SHIFT + FAST_NAME_CAP + 4 + OPT_WALK_MAX + 32 <= (int)FAST_ROOM,
               "all that is looked at lies inside the frame's buffer");
+static_assert((int)FAST_OPT_MAX <= (int)FAST_OPT_ROOM, "every reply has room");
 
-static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+// Heads of the common options in memory order: code and length.
+#define COOKIE_CLIENT_HEAD (EDNS_COOKIE << 8 | (uint32_t)EDNS_COOKIE_CLIENT_LEN << 24)
+#define COOKIE_HEAD        (EDNS_COOKIE << 8 | (uint32_t)COOKIE_LEN << 24)
+// With family and scope: a subnet of IPv4 has these octets; its length and source length may be any.
+#define SUBNET4_HEAD 0x0000010000000800ull
+#define SUBNET4_MASK 0xff00ffff00ffffffull
 
-// RFC 7871 section 6; whatever is not exactly so is left to the plain way, and so is a second subnet.
-static bool take_subnet(struct fast_options *o, const uint8_t *data, unsigned len)
+// The subnet of the option at `option`, whose address is in `o`, comes back with a scope of zero for the time being
+// (RFC 7871 section 7.2.1). A second one is left to the plain way.
+static inline bool put_subnet(struct fast_options *o, const uint8_t *option, unsigned bits, unsigned option_len,
+                              bool is_ipv6)
 {
-    const unsigned source_len = data[2], bytes = (source_len + 7) / 8;
-    const bool is_ipv6 = data[1] == 2;
-    if (o->subnet_data || len < SUBNET_HEAD_LEN || data[0] != 0 || data[3] != 0 || (data[1] != 1 && !is_ipv6) ||
-        source_len > (is_ipv6 ? 128 : 32) || len != SUBNET_HEAD_LEN + bytes)
+    if (o->subnet_len)
         return false;
-    const __m128i address = _mm_and_si128(load_block(data + SUBNET_HEAD_LEN), load_block(keep + 16 - bytes));
-    store_block(o->subnet, address);
-    if (source_len % 8 && o->subnet[bytes - 1] & 0xff >> source_len % 8)
-        return false; // bits past the prefix
-    o->subnet_data = data;
-    o->subnet_len = (uint8_t)len;
+    o->subnet_len = (uint8_t)(OPTION_HEAD_LEN + option_len);
+    o->subnet_bits = (uint8_t)bits;
+    o->is_subnet_ipv6 = is_ipv6;
+    store64(o->reply + SUBNET_AT, load64(option));
+    store_block(o->reply + SUBNET_AT + OPTION_HEAD_LEN + SUBNET_HEAD_LEN, load_aligned(o->subnet));
     return true;
 }
 
-// RFC 7873 section 4, with a server cookie of the length of ours or none.
-static bool take_cookie(struct fast_options *o, const uint8_t *data, unsigned len)
+// RFC 7871 section 6 of an IPv4 subnet, `head` its first octets; whatever is not exactly so is left to the plain way.
+static inline bool take_subnet4(struct fast_options *o, const uint8_t *option, uint64_t head)
 {
-    if (o->cookie_data || (len != EDNS_COOKIE_CLIENT_LEN && len != COOKIE_LEN))
+    const unsigned bits = head >> 48 & 0xff, bytes = (bits + 7) / 8, option_len = head >> 24 & 0xff;
+    if (bits > 32 || option_len != SUBNET_HEAD_LEN + bytes)
         return false;
-    o->cookie_data = data;
-    o->cookie_len = (uint8_t)len;
+    const uint32_t sent = load32(option + OPTION_HEAD_LEN + SUBNET_HEAD_LEN) & (uint32_t)((1ull << 8 * bytes) - 1);
+    if ((uint64_t)__builtin_bswap32(sent) & UINT32_MAX >> (bits & 31) && bits != 32)
+        return false; // bits past the prefix
+    store_block(o->subnet, _mm_cvtsi32_si128((int)sent));
+    return put_subnet(o, option, bits, option_len, false);
+}
+
+// The same of IPv6.
+static bool take_subnet6(struct fast_options *o, const uint8_t *option, unsigned option_len)
+{
+    static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    const uint8_t *data = option + OPTION_HEAD_LEN;
+    const unsigned bits = data[2], bytes = (bits + 7) / 8;
+    if (data[0] != 0 || data[1] != 2 || data[3] != 0 || bits > 128 || option_len != SUBNET_HEAD_LEN + bytes)
+        return false;
+    store_block(o->subnet, _mm_and_si128(load_block(data + SUBNET_HEAD_LEN), load_block(keep + 16 - bytes)));
+    if (bits % 8 && o->subnet[bytes - 1] & 0xff >> bits % 8)
+        return false;
+    return put_subnet(o, option, bits, option_len, true);
+}
+
+// Options that are not of the most common shapes. Not inlined, as they are not.
+static __attribute__((noinline)) bool take_other(struct fast_options *o, const uint8_t *option)
+{
+    const unsigned code = swap16(load16(option)), option_len = swap16(load16(option + 2));
+    if (code == EDNS_CLIENT_SUBNET)
+        return take_subnet6(o, option, option_len);
+    return code != EDNS_COOKIE && code != EDNS_NSID; // others mean nothing over UDP (RFC 6891 section 6.1.2)
+}
+
+// RFC 7873 section 4, with a server cookie of the length of ours or none.
+static inline bool take_cookie(struct fast_options *o, const uint8_t *option, unsigned option_len)
+{
+    if (o->cookie_len)
+        return false;
+    o->cookie_data = option + OPTION_HEAD_LEN;
+    o->cookie_len = (uint8_t)option_len;
     return true;
+}
+
+// Walks the options up to `end`; false: they are left to the plain way. Bounds are looked at by the place where the
+// walk ends: an option that is too long leads past it.
+static inline bool walk(struct fast_options *o, const uint8_t *at, const uint8_t *end)
+{
+    for (unsigned i = 0; i < OPTIONS_MAX && at + OPTION_HEAD_LEN <= end; i++) {
+        const uint64_t head = load64(at);
+        bool is_taken;
+        if ((uint32_t)head == COOKIE_CLIENT_HEAD)
+            is_taken = take_cookie(o, at, EDNS_COOKIE_CLIENT_LEN);
+        else if ((uint32_t)head == COOKIE_HEAD)
+            is_taken = take_cookie(o, at, COOKIE_LEN);
+        else if ((head & SUBNET4_MASK) == SUBNET4_HEAD)
+            is_taken = take_subnet4(o, at, head);
+        else
+            is_taken = take_other(o, at);
+        if (!is_taken)
+            return false;
+        at += OPTION_HEAD_LEN + swap16((unsigned)(head >> 16));
+    }
+    return at == end;
+}
+
+static inline void start_opt(const struct fast_burst *b, struct fast_options *o, const uint8_t *opt)
+{
+    const __m128i zero = _mm_setzero_si128();
+    store64(o->reply, b->opt | (load64(opt) & 1ull << 63)); // DO
+    store64(o->reply + 8, 0);
+    store_block(o->reply + 16, zero);
+    store_block(o->reply + 32, zero);
+    store_block(o->reply + 48, zero);
+    o->subnet_len = o->subnet_bits = o->cookie_len = 0;
+}
+
+void fast_start_opt(const struct fast_burst *b, struct fast_options *o, const uint8_t *opt)
+{
+    start_opt(b, o, opt);
+    o->query_len = o->reply_len = FAST_OPT_LEN;
+}
+
+// The client's cookie behind the `at` octets that the reply has; the server's comes later. The reply's length then.
+static inline unsigned start_cookie(struct fast_burst *b, struct fast_query *q, unsigned at)
+{
+    struct fast_options *o = &q->options;
+    uint8_t *option = o->reply + at;
+    store32(option, COOKIE_HEAD);
+    store64(option + OPTION_HEAD_LEN, load64(o->cookie_data));
+    o->cookie_at = (uint8_t)(at + OPTION_HEAD_LEN);
+    b->with_cookie[b->with_cookie_count++] = (uint16_t)(q - b->query);
+    return at + OPTION_HEAD_LEN + COOKIE_LEN;
+}
+
+// Takes back what the settings do not answer.
+static __attribute__((noinline)) void keep_silent(const struct fast_burst *b, struct fast_options *o,
+                                                  const uint8_t *opt)
+{
+    const uint8_t cookie_len = b->answers_cookies ? o->cookie_len : 0;
+    if (!b->answers_subnets)
+        start_opt(b, o, opt);
+    o->cookie_len = cookie_len;
 }
 
 unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
 {
-    struct fast_options *o = &b->options[q - b->query];
+    struct fast_options *o = &q->options;
     // Owner 0, type 41, any size, extended rcode and version 0, flags but for DO 0.
     if ((load64(opt) & 0x7fffff0000ffffffull) != 41u << 16 || opt[8] != 0)
         return 0;
-    const unsigned len = swap16(load16(opt + 9));
-    if (len > OPTIONS_LEN_MAX)
+    const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
+    if (len > OPT_WALK_MAX)
         return 0;
-    o->subnet_data = o->cookie_data = NULL;
-    o->scope_len = 0;
-    const uint8_t *data = opt + FAST_OPT_LEN;
-    unsigned at = 0;
-    for (unsigned i = 0; i < OPTIONS_MAX && at + OPTION_HEAD_LEN <= len; i++) {
-        const unsigned code = swap16(load16(data + at)), option_len = swap16(load16(data + at + 2));
-        at += OPTION_HEAD_LEN;
-        if (option_len > len - at || code == EDNS_NSID)
-            return 0;
-        if (code == EDNS_CLIENT_SUBNET && !take_subnet(o, data + at, option_len))
-            return 0;
-        if (code == EDNS_COOKIE && !take_cookie(o, data + at, option_len))
-            return 0;
-        at += option_len; // others mean nothing over UDP (RFC 6891 section 6.1.2)
-    }
-    if (!(b->settings->flags & SETTING_CLIENT_SUBNET))
-        o->subnet_data = NULL;
-    if (!(b->settings->flags & SETTING_COOKIES) || !b->settings->cookie_secret_count)
-        o->cookie_data = NULL;
-    if (at != len)
+    start_opt(b, o, opt);
+    if (!walk(o, opt + FAST_OPT_LEN, opt + len))
         return 0;
-    b->with_options[b->with_options_count++] = (uint16_t)(q - b->query);
-    o->query_len = (uint16_t)(FAST_OPT_LEN + len);
-    return o->query_len;
-}
-
-// The client's option with our scope (RFC 7871 section 7.2.1). Octets written.
-static inline unsigned put_subnet(uint8_t *out, const struct fast_options *o)
-{
-    store_block(out, load_block(o->subnet_data - OPTION_HEAD_LEN));
-    store_block(out + 16, load_block(o->subnet_data - OPTION_HEAD_LEN + 16));
-    out[OPTION_HEAD_LEN + 3] = o->scope_len;
-    return OPTION_HEAD_LEN + o->subnet_len;
-}
-
-// Cookies of a burst that wait to be answered together, by family.
-struct fast_cookies {
-    uint16_t number[COOKIE_BATCH_MAX]; // of the queries
-    struct cookie_batch batch;
-};
-
-static void settle(struct fast_burst *b, struct fast_cookies *c, bool is_ipv6)
-{
-    const struct zone_settings *s = b->settings;
-    cookie_answer_batch(&c->batch, is_ipv6, b->now_s, s->cookie_secret, s->cookie_secret_count);
-    for (unsigned i = 0; i < c->batch.count; i++)
-        b->options[c->number[i]].cookie = (uint8_t)c->batch.verdict[i];
-    c->batch.count = 0;
-}
-
-// The cookie option at `at` of the reply; its server half comes when the batch is full, or at the end.
-static void take_turn(struct fast_burst *b, struct fast_cookies *cookies, unsigned number, unsigned at, bool is_ipv6,
-                      const uint8_t *client)
-{
-    const struct fast_options *o = &b->options[number];
-    struct fast_cookies *c = &cookies[is_ipv6];
-    uint8_t *option = b->options[number].reply + at;
-    store32(option, 10 << 8 | (uint32_t)COOKIE_LEN << 24);
-    store64(option + OPTION_HEAD_LEN, load64(o->cookie_data));
-    const unsigned turn = c->batch.count++;
-    c->number[turn] = (uint16_t)number;
-    c->batch.query[turn] = (struct cookie_query){o->cookie_data, o->cookie_data + EDNS_COOKIE_CLIENT_LEN,
-                                                 o->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
-    c->batch.address[turn] = client;
-    c->batch.out[turn] = option + OPTION_HEAD_LEN + EDNS_COOKIE_CLIENT_LEN;
-    if (c->batch.count == COOKIE_BATCH_MAX)
-        settle(b, c, is_ipv6);
-}
-
-// The OPT record as edns_response_write writes it, but for the cookie's server half.
-static inline void start_reply(struct fast_burst *b, const struct fast_query *q, struct fast_options *o,
-                               struct fast_cookies *cookies, unsigned number, const uint8_t *frame)
-{
-    const bool is_ipv6 = q->marks & FAST_IPV6;
-    const uint8_t *opt = frame + (is_ipv6 ? FAST_IPV6_SHIFT : 0) + fast_end(q->name_len);
-    unsigned len = FAST_OPT_LEN;
-    if (o->subnet_data)
-        len += put_subnet(o->reply + len, o);
-    const unsigned cookie_at = len;
-    if (o->cookie_data)
-        len += OPTION_HEAD_LEN + COOKIE_LEN;
-    o->reply_len = (uint16_t)len;
-    store64(o->reply, b->opt | (load64(opt) & 1ull << 63)); // DO
-    o->reply[8] = 0;
-    store16(o->reply + 9, (uint16_t)swap16(len - FAST_OPT_LEN));
-    if (o->cookie_data)
-        take_turn(b, cookies, number, cookie_at, is_ipv6, fast_client(q, frame));
-}
-
-// The query's sum and length become those of a query that had come with the reply's record, but for what the record
-// itself adds, since its place is not known yet. In a pass of its own: words that were stored in pieces are slow to
-// read at once.
-static inline void finish_reply(struct fast_query *q, struct fast_options *o, const uint8_t *frame)
-{
-    const unsigned end = fast_end(q->name_len), len = o->reply_len;
-    const uint8_t *opt = frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0) + end;
-    o->reply_sum = fold32(fold64(sum_octets(0, o->reply, len)));
-    const uint32_t query_sum = fold32(fold64(sum_octets(0, opt, o->query_len)));
-    // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
-    const uint32_t growth = (0xffffu + len - o->query_len) << 9;
-    q->sum = fold32(q->sum + growth + ((0xffff - query_sum) << end % 2 * 8));
-    q->udp_len += len - o->query_len;
-}
-
-void fast_options(struct fast_burst *b, const struct packet_slot *slot)
-{
-    struct fast_cookies cookies[2]; // by family; what is not filled is not read
-    unsigned count = 0;             // of those that are answered
-    cookies[0].batch.count = cookies[1].batch.count = 0;
-    for (unsigned i = 0; i < b->with_options_count; i++) {
-        const unsigned number = b->with_options[i];
-        const struct fast_query *q = &b->query[number];
-        if (!fast_fits(q, (const struct rrset *)q->at))
-            continue;
-        b->with_options[count++] = (uint16_t)number;
-        start_reply(b, q, &b->options[number], cookies, number, slot[number].frame);
+    if (!b->answers_all)
+        keep_silent(b, o, opt);
+    uint64_t marks = FAST_EDNS | FAST_OPTIONS;
+    unsigned reply_len = FAST_OPT_LEN + o->subnet_len;
+    if (o->subnet_len)
+        marks |= FAST_SUBNET;
+    if (o->cookie_len) {
+        reply_len = start_cookie(b, q, reply_len);
+        marks |= FAST_COOKIE;
     }
-    b->with_options_count = count;
-    for (unsigned family = 0; family < 2; family++)
-        if (cookies[family].batch.count)
-            settle(b, &cookies[family], family);
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned number = b->with_options[i];
-        finish_reply(&b->query[number], &b->options[number], slot[number].frame);
-    }
+    store16(o->reply + 9, (uint16_t)swap16(reply_len - FAST_OPT_LEN));
+    o->reply_len = (uint16_t)reply_len;
+    o->query_len = (uint16_t)len;
+    q->marks = marks;
+    return len;
 }
 
 #endif

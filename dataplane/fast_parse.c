@@ -138,14 +138,13 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
         return false;
     unsigned end = fast_end(name_len) - FAST_UDP_AT;
     q->name_len = name_len;
-    q->marks = (uint32_t)(counts >> COUNTS_EDNS);
+    q->marks = counts >> COUNTS_EDNS;
     if (q->marks) {
         unsigned opt_len = FAST_OPT_LEN;
         if (!is_plain_opt(behind + 4)) {
             opt_len = fast_take_options(b, q, behind + 4);
             if (opt_len == 0)
                 return false;
-            q->marks = FAST_EDNS | FAST_OPTIONS;
         }
         end += opt_len;
     }

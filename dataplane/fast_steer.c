@@ -12,14 +12,14 @@ static_assert((int)PACKET_BURST_MAX <= (int)REGION_MANY_MAX, "regions of a burst
 // RFC 7871 section 7.1.2: a source length of zero asks not to be told apart.
 static inline bool has_subnet(const struct fast_query *q, const struct fast_options *o)
 {
-    return q->marks & FAST_OPTIONS && o->subnet_data && o->subnet_data[2] > 0;
+    return q->marks & FAST_SUBNET && o->subnet_bits > 0;
 }
 
 static inline void steer_query(struct fast_burst *b, unsigned number, const uint8_t *address, bool is_ipv6,
                                struct region_match match)
 {
     struct fast_query *q = &b->query[number];
-    struct fast_options *o = &b->options[number];
+    struct fast_options *o = &q->options;
     const bool by_subnet = has_subnet(q, o);
     const struct order_choice choice =
         order_choose_in(b->zone_image, b->order_image, q->service, address, is_ipv6, match, by_subnet);
@@ -29,7 +29,7 @@ static inline void steer_query(struct fast_burst *b, unsigned number, const uint
     if (answer->mode != ORDER_ANSWER || answer->ede || !at || !is_owned)
         return;
     if (by_subnet)
-        o->scope_len = choice.scope_len;
+        o->reply[FAST_SCOPE_AT] = choice.scope_len;
     q->at = image_at(b->order_image, at);
 }
 
@@ -42,10 +42,10 @@ void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
     for (unsigned i = 0; i < b->tailored_count; i++) {
         const unsigned number = b->tailored[i];
         const struct fast_query *q = &b->query[number];
-        const struct fast_options *o = &b->options[number];
+        const struct fast_options *o = &q->options;
         const bool by_subnet = has_subnet(q, o);
         address[i] = by_subnet ? o->subnet : fast_client(q, slot[number].frame);
-        is_ipv6 |= (uint64_t)(by_subnet ? o->subnet_data[1] == 2 : (q->marks & FAST_IPV6) != 0) << i;
+        is_ipv6 |= (uint64_t)(by_subnet ? o->is_subnet_ipv6 : (q->marks & FAST_IPV6) != 0) << i;
         match[i] = (struct region_match){REGION_UNKNOWN, 0};
     }
     if (map_at)

@@ -6,18 +6,28 @@
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
 
-// Writes the OPT record that stands ready; `parity` is 8 where `out` is an odd offset. What it adds to the sum.
-static inline uint32_t write_opt(const struct fast_options *o, uint8_t *out, unsigned parity)
+// To the end of a message, an OPT record that stands ready, zeros behind it. What it adds to the sum, with the growth
+// of the message by its difference to the query's, which stood behind the question and whose sum was `query_sum`. The
+// parities are 8 where the query's stood, and where `out` is, at an odd offset: octets then count 256 times, which
+// turns a sum of 64 bits modulo 2^64 - 1 as it does one of 16.
+static inline uint32_t write_opt(const struct fast_options *o, uint8_t *out, uint64_t query_sum, unsigned end_parity,
+                                 unsigned out_parity)
 {
-    for (unsigned at = 0; at < o->reply_len; at += 16)
-        store_block(out + at, load_block(o->reply + at));
-    return (uint32_t)o->reply_sum << parity;
+    uint64_t sum = 0;
+#pragma GCC unroll 4
+    for (unsigned at = 0; at < FAST_OPT_ROOM; at += 16)
+        store_block(out + at, load_aligned(o->reply + at));
+#pragma GCC unroll 8
+    for (unsigned at = 0; at < FAST_OPT_ROOM; at += 8)
+        sum = add_carry(sum, load64(o->reply + at));
+    sum = add_carry(turn64(sum, out_parity), turn64(~query_sum, end_parity));
+    // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
+    return fold32(fold64(sum)) + ((0xffffu + o->reply_len - o->query_len) << 9);
 }
 
 // Appends the records, moves the OPT record behind them and sets the header; `frame` is such that the message stands
-// where it does over IPv4. The message grows by the records only: an OPT record leaves with the length with which it
-// came, or, with `options`, fast_options has accounted for the difference. Returns the sum over the datagram without
-// the checksum field.
+// where it does over IPv4. Without `options` the message grows by the records only: the OPT record leaves with the
+// length with which it came. Returns the sum over the datagram without the checksum field.
 static inline __attribute__((always_inline)) uint32_t write_message(const struct fast_burst *b,
                                                                     const struct fast_query *q, const struct rrset *set,
                                                                     const struct fast_options *options, uint8_t *frame)
@@ -28,12 +38,13 @@ static inline __attribute__((always_inline)) uint32_t write_message(const struct
     uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
     uint8_t *out = frame + end;
     const uint64_t opt = load64(out);
+    const uint64_t query_sum = options ? sum_octets(0, out, options->query_len) : 0;
     store_block(out, load_block(wire));
     store_block(out + 16, load_block(wire + 16));
     for (unsigned at = 32; at < wire_len; at += 16)
         store_block(out + at, load_block(wire + at));
     if (options) {
-        sum += write_opt(options, out + wire_len, (end + wire_len) % 2 * 8);
+        sum += write_opt(options, out + wire_len, query_sum, parity, (end + wire_len) % 2 * 8);
     } else if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
         out += wire_len;
         store64(out, b->opt | (opt & 1ull << 63));                    // DO
@@ -116,17 +127,34 @@ static uint32_t write_miss(const struct fast_burst *b, const struct fast_query *
     return sum;
 }
 
-// IPv6, with options, or not there. Not inlined: the registers are the common query's.
-static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
-                                                     unsigned number)
+// With options, over IPv4. Not inlined, as the next one: the registers are the common query's.
+static __attribute__((noinline)) void write_with_options(const struct fast_burst *b, struct packet_slot *slot,
+                                                         const struct fast_query *q)
 {
-    const struct fast_query *q = &b->query[number];
     const struct rrset *set = (const struct rrset *)q->at;
-    const unsigned udp_len = q->udp_len + set->wire_len;
-    const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
+    const struct fast_options *o = &q->options;
     uint8_t *frame = slot->frame;
-    uint32_t sum = q->marks & FAST_OPTIONS ? write_message(b, q, set, &b->options[number], frame + shift)
-                                           : write_message(b, q, set, NULL, frame + shift);
+    const unsigned udp_len = q->udp_len + set->wire_len + o->reply_len - o->query_len;
+    slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
+    write_headers(b, frame, udp_len, write_message(b, q, set, o, frame));
+}
+
+// Over IPv6, or not there.
+static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
+                                                     const struct fast_query *q)
+{
+    const struct rrset *set = (const struct rrset *)q->at;
+    const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
+    unsigned udp_len = q->udp_len + set->wire_len;
+    uint8_t *frame = slot->frame;
+    uint32_t sum;
+    if (q->marks & FAST_OPTIONS) {
+        const struct fast_options *o = &q->options;
+        udp_len += o->reply_len - o->query_len;
+        sum = write_message(b, q, set, o, frame + shift);
+    } else {
+        sum = write_message(b, q, set, NULL, frame + shift);
+    }
     if (q->marks & FAST_MISS)
         sum = write_miss(b, q, set, frame + shift, sum);
     slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
@@ -138,7 +166,8 @@ static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b,
 
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
-    unsigned marks = 0, left = 0;
+    uint64_t marks = 0;
+    unsigned left = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct fast_query *q = &b->query[i];
         const struct rrset *set = (const struct rrset *)q->at;
@@ -149,7 +178,10 @@ void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
         slot[i].verdict = PACKET_SEND;
         marks += q->marks;
         if (__builtin_expect(q->marks >= FAST_IPV6, 0)) {
-            write_uncommon(b, &slot[i], i);
+            if (q->marks & (FAST_IPV6 | FAST_MISS))
+                write_uncommon(b, &slot[i], q);
+            else
+                write_with_options(b, &slot[i], q);
             continue;
         }
         uint8_t *frame = slot[i].frame;

@@ -5,6 +5,7 @@
 // instructions of two and the time of one. Tests hold it equal to libsodium.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -17,6 +18,11 @@ enum { SIPHASH_LANES = 8, SIPHASH_WORDS_MAX = 5 };
 // octet; `word_count` at most SIPHASH_WORDS_MAX. All lanes are hashed, filled or not.
 void siphash_lanes(uint64_t out[SIPHASH_LANES], const uint64_t (*word)[SIPHASH_LANES], unsigned word_count,
                    const uint8_t key[16]);
+
+// The same by one of the ways between which siphash_lanes chooses; false where the processor has not got it. For tests.
+enum siphash_way { SIPHASH_ANY, SIPHASH_AVX2, SIPHASH_AVX512, SIPHASH_WAY_COUNT };
+bool siphash_lanes_by(enum siphash_way way, uint64_t out[SIPHASH_LANES], const uint64_t (*word)[SIPHASH_LANES],
+                      unsigned word_count, const uint8_t key[16]);
 
 #ifdef __cplusplus
 }

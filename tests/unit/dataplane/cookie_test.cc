@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <random>
 
+#include <sodium.h>
+
 #include "tests/support/dns_text.h"
 
 extern "C" {
 #include "dataplane/cookie.h"
+#include "dataplane/siphash.h"
 }
 
 namespace
@@ -131,6 +134,34 @@ TEST(Cookie, the_response_carries_the_same_until_half_an_hour_then_a_new_one)
     EXPECT_EQ(got, fresh) << "a wrong cookie is not sent back";
 }
 
+TEST(Cookie, every_way_to_hash_side_by_side_is_that_of_libsodium)
+{
+    std::mt19937_64 random(24);
+    unsigned ways = 0;
+    for (int way = 0; way < SIPHASH_WAY_COUNT; way++)
+        for (int round = 0; round < 2000; round++) {
+            uint64_t word[SIPHASH_WORDS_MAX][SIPHASH_LANES], out[SIPHASH_LANES], one;
+            uint8_t key[16], input[8 * SIPHASH_WORDS_MAX];
+            for (uint8_t &octet : key)
+                octet = static_cast<uint8_t>(random());
+            const unsigned words = 1 + static_cast<unsigned>(random() % SIPHASH_WORDS_MAX),
+                           len = 8 * (words - 1) + static_cast<unsigned>(random() % 8);
+            for (unsigned i = 0; i < words; i++)
+                for (uint64_t &lane : word[i])
+                    lane = i + 1 < words ? random() : (random() & ((1ull << len % 8 * 8) - 1)) | uint64_t{len} << 56;
+            if (!siphash_lanes_by(static_cast<siphash_way>(way), out, word, words, key))
+                break;
+            ways += round == 0;
+            for (unsigned lane = 0; lane < SIPHASH_LANES; lane++) {
+                for (unsigned i = 0; i < words; i++)
+                    memcpy(input + 8 * i, &word[i][lane], 8);
+                crypto_shorthash_siphash24(reinterpret_cast<uint8_t *>(&one), input, len, key);
+                ASSERT_EQ(out[lane], one) << "way " << way << ", " << len << " octets";
+            }
+        }
+    EXPECT_GE(ways, 1u);
+}
+
 TEST(Cookie, a_batch_is_answered_as_one_by_one)
 {
     std::mt19937_64 random(9018);
@@ -142,9 +173,9 @@ TEST(Cookie, a_batch_is_answered_as_one_by_one)
     for (int round = 0; round < 20000; round++) {
         const bool is_ipv6 = round & 1;
         uint8_t sent[COOKIE_BATCH_MAX][40], address[COOKIE_BATCH_MAX][16], out[COOKIE_BATCH_MAX][16], one[16];
-        cookie_batch batch{};
-        batch.count = static_cast<unsigned>(random() % (COOKIE_BATCH_MAX + 1));
-        for (unsigned i = 0; i < batch.count; i++) {
+        cookie_turn turn[COOKIE_BATCH_MAX] = {};
+        const unsigned count = static_cast<unsigned>(random() % (COOKIE_BATCH_MAX + 1));
+        for (unsigned i = 0; i < count; i++) {
             for (uint8_t &octet : sent[i])
                 octet = static_cast<uint8_t>(random());
             for (uint8_t &octet : address[i])
@@ -152,14 +183,13 @@ TEST(Cookie, a_batch_is_answered_as_one_by_one)
             if (random() % 4)
                 cookie_make(sent[i] + 8, sent[i], address[i], is_ipv6,
                             now_s + 400 - static_cast<uint32_t>(random() % 4500), secrets[random() % 2]);
-            const unsigned lengths[] = {0, 16, 16, 16, 8, 32};
-            batch.query[i] = {sent[i], sent[i] + 8, lengths[random() % 6]};
-            batch.address[i] = address[i];
-            batch.out[i] = out[i];
+            const uint8_t lengths[] = {0, 16, 16, 16, 8, 32};
+            turn[i] = {sent[i], address[i], out[i], lengths[random() % 6], 0};
         }
-        cookie_answer_batch(&batch, is_ipv6, now_s, secrets, 2);
-        for (unsigned i = 0; i < batch.count; i++) {
-            ASSERT_EQ(cookie_answer(one, batch.query[i], address[i], is_ipv6, now_s, secrets, 2), batch.verdict[i]);
+        cookie_answer_many(turn, count, is_ipv6, now_s, secrets, 2);
+        for (unsigned i = 0; i < count; i++) {
+            const cookie_query query = {sent[i], sent[i] + 8, turn[i].server_len};
+            ASSERT_EQ(cookie_answer(one, query, address[i], is_ipv6, now_s, secrets, 2), turn[i].verdict);
             ASSERT_EQ(memcmp(one, out[i], 16), 0);
         }
     }
