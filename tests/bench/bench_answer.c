@@ -22,10 +22,10 @@
 #endif
 
 #include "dataplane/checksum.h"
-#include "dataplane/cookie.h"
 #include "dataplane/packet.h"
 #include "dataplane/rate_limit.h"
 #include "table/wire.h"
+#include "tests/bench/bench_query.h"
 #include "tests/bench/bench_world.h"
 
 enum { FRAME_CAP = 512, FRAME_COUNT = 65536, BUFFER_CAP = 2048, NOW_S = 1700000000 };
@@ -78,6 +78,15 @@ static unsigned put_question(struct wire_writer *w, const struct bench *x, unsig
     return type;
 }
 
+// enum bench_options.
+static unsigned options_of(const struct bench *x)
+{
+    const bool is_all = is_case(x, "a_edns_all");
+    return (is_case(x, "a_edns_cookie") || is_all ? BENCH_COOKIE : 0) |
+           (is_case(x, "a_edns_cookie_good") ? BENCH_COOKIE_GOOD : 0) |
+           (is_case(x, "a_edns_subnet") || is_all ? BENCH_SUBNET : 0);
+}
+
 static unsigned put_message(uint8_t *out, const struct bench *x, unsigned number)
 {
     const int has_edns = strncmp(x->name, "a_edns", 6) == 0;
@@ -88,34 +97,9 @@ static unsigned put_message(uint8_t *out, const struct bench *x, unsigned number
     put_question(&w, x, number);
     if (!has_edns)
         return (unsigned)w.at;
-    wire_put(&w, "\0\0\51\4\320\0\0\0\0", 9);
-    if (is_case(x, "a_edns_all")) {
-        const unsigned place = (unsigned)((uint64_t)number * 2654435761u % x->world.regions);
-        const uint8_t subnet[] = {
-            0, 8, 0, 7, 0, 1, 24, 0, (uint8_t)(1 + (place >> 16)), (uint8_t)(place >> 8), (uint8_t)place};
-        wire_put_u16(&w, 12 + sizeof subnet);
-        wire_put(&w, "\0\12\0\10cookie!!", 12);
-        wire_put(&w, subnet, sizeof subnet);
-    } else if (is_case(x, "a_edns_cookie_good")) {
-        static const uint8_t secret[COOKIE_SECRET_LEN] = {0}; // of bench_set_settings
-        uint8_t server[EDNS_COOKIE_SERVER_LEN], address[4];
-        put_client(address, number);
-        cookie_make(server, (const uint8_t *)"cookie!!", address, false, NOW_S - 60, secret);
-        wire_put_u16(&w, 28);
-        wire_put(&w, "\0\12\0\30cookie!!", 12);
-        wire_put(&w, server, sizeof server);
-    } else if (is_case(x, "a_edns_cookie")) {
-        wire_put_u16(&w, 12);
-        wire_put(&w, "\0\12\0\10cookie!!", 12);
-    } else if (is_case(x, "a_edns_subnet")) {
-        const unsigned place = (unsigned)((uint64_t)number * 2654435761u % x->world.regions);
-        const uint8_t subnet[] = {
-            0, 8, 0, 7, 0, 1, 24, 0, (uint8_t)(1 + (place >> 16)), (uint8_t)(place >> 8), (uint8_t)place};
-        wire_put_u16(&w, sizeof subnet);
-        wire_put(&w, subnet, sizeof subnet);
-    } else {
-        wire_put_u16(&w, 0);
-    }
+    uint8_t client[4];
+    put_client(client, number);
+    bench_put_opt(&w, options_of(x), number, x->world.regions, client, NOW_S);
     return (unsigned)w.at;
 }
 

@@ -2,10 +2,12 @@
 // Workers as in the program, on a port that feeds itself: net_null makes empty frames, a callback fills them with
 // queries, and what is sent is thrown away. Nothing but the workers can be the limit.
 //
-// usage: bench_workers WORKERS SECONDS NAMES [publish=RATE] [hosts]     (one or two workers, on CPUs 0 and 1)
+// usage: bench_workers WORKERS SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie] [subnet]
+//                                                                        (one or two workers, on CPUs 0 and 1)
 //   publish  on the other CPU, so many order images a second are built, mapped, checked and published as the data plane
 //            does it
 //   hosts    asks for the zone's names at random instead of its services
+//   limit    a rate limit that nobody reaches; cookie, subnet: in each query; the services differ by 65,536 prefixes
 // Prints answers a second, by the clock and by the workers' processor time (which other programs on the machine do not
 // disturb), the workers' mean cycles per answer, and images published.
 #include <sched.h>
@@ -22,11 +24,20 @@
 
 #include "dataplane/checksum.h"
 #include "dataplane/publish.h"
+#include "dataplane/rate_limit.h"
 #include "dataplane/worker_dpdk.h"
 #include "table/wire.h"
+#include "tests/bench/bench_query.h"
 #include "tests/bench/bench_world.h"
 
-enum { WORKERS_MAX = 2, QUERIES = 32768, FRAME_CAP = 128, SERVICES = 1024 };
+enum { WORKERS_MAX = 2, QUERIES = 32768, FRAME_CAP = 128, SERVICES = 1024, PREFIXES = 65536 };
+
+// What is asked for, and with what.
+struct load {
+    unsigned names;   // so many hosts, or 0: services
+    unsigned options; // enum bench_options
+    bool is_limited;
+};
 
 struct query_frame {
     uint8_t bytes[FRAME_CAP];
@@ -43,26 +54,27 @@ struct runner {
     double cpu_s;
 } __attribute__((aligned(128)));
 
-// Of `names` hosts, or, when that is 0, of the services.
-static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned number, unsigned names)
+static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned number, const struct load *load)
 {
+    const uint8_t client[4] = {198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)};
     char text[64];
     uint8_t name[NAME_MAX_LEN], *ip = f->bytes + 14, *udp = ip + 20;
     struct wire_writer w = wire_writer_init(udp + 8, FRAME_CAP - 42);
-    if (names)
-        snprintf(text, sizeof text, "host%u.example.com", (unsigned)((uint64_t)number * 2654435761u % names));
+    if (load->names)
+        snprintf(text, sizeof text, "host%u.example.com", (unsigned)((uint64_t)number * 2654435761u % load->names));
     else
         snprintf(text, sizeof text, "www%u.example.com", number % SERVICES);
     wire_put_u16(&w, (uint16_t)number);
     wire_put(&w, "\1\0\0\1\0\0\0\0\0\1", 10);
     wire_put(&w, name, (size_t)name_from_text(name, text));
-    wire_put(&w, "\0\1\0\1\0\0\51\4\320\0\0\0\0\0\0", 15);
+    wire_put(&w, "\0\1\0\1", 4);
+    bench_put_opt(&w, load->options, number, PREFIXES, client, 0);
     const unsigned len = (unsigned)w.at + 8;
     memcpy(f->bytes, mac, 6);
     memcpy(f->bytes + 6, "\2\0\0\0\0\2\x08\0", 8);
     const uint8_t head[12] = {0x45, 0, (uint8_t)((len + 20) >> 8), (uint8_t)(len + 20), 0, 1, 0, 0, 64, 17, 0, 0};
     memcpy(ip, head, 12);
-    memcpy(ip + 12, (const uint8_t[4]){198, 18, (uint8_t)(number >> 8), (uint8_t)(number | 1)}, 4);
+    memcpy(ip + 12, client, 4);
     memcpy(ip + 16, bench_v4, 4);
     uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, ip, 20));
     memcpy(ip + 10, &sum, 2);
@@ -110,9 +122,12 @@ static void done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns)
 
 static struct image_map *zone; // stays
 
+static uint32_t service_flags; // of the order images
+
 static struct image_map *build_order(uint64_t generation)
 {
-    struct bench_world world = {.services = SERVICES, .generation = generation, .is_stamped = true};
+    struct bench_world world = {
+        .services = SERVICES, .generation = generation, .is_stamped = true, .service_flags = service_flags};
     struct image_map *order;
     bench_build_order(&world);
     bench_map(world.order_image, world.order_len, IMAGE_ORDER, &order);
@@ -120,9 +135,11 @@ static struct image_map *build_order(uint64_t generation)
     return order;
 }
 
-static void publish_world(unsigned names)
+static void publish_world(unsigned names, const struct load *load)
 {
-    struct bench_world world = {.names = names, .services = SERVICES};
+    struct bench_world world = {.names = names, .services = SERVICES, .is_limited = load->is_limited};
+    world.regions = load->options & BENCH_SUBNET ? PREFIXES : 0;
+    service_flags = load->options & BENCH_SUBNET ? ORDER_BY_REGION : 0;
     memcpy(world.address, bench_v4, 4);
     bench_build_zone(&world);
     bench_map(world.zone_image, world.zone_len, IMAGE_ZONE, &zone);
@@ -156,7 +173,7 @@ static unsigned publish_orders(unsigned rate, unsigned seconds)
     return published;
 }
 
-static void open_port(struct port *port, struct feed *feed, unsigned names)
+static void open_port(struct port *port, struct feed *feed, const struct load *load)
 {
     char why[PORT_WHY_CAP];
     if (port_adopt(port, 0, WORKERS_MAX, why) < 0 || port_start(port, why) < 0)
@@ -164,7 +181,7 @@ static void open_port(struct port *port, struct feed *feed, unsigned names)
     for (uint16_t q = 0; q < WORKERS_MAX; q++) {
         feed[q].frame = calloc(QUERIES, sizeof *feed[q].frame);
         for (unsigned i = 0; i < QUERIES; i++)
-            put_query(&feed[q].frame[i], port->packet.mac, i, names);
+            put_query(&feed[q].frame[i], port->packet.mac, i, load);
         if (!rte_eth_add_rx_callback(port->id, q, fill, &feed[q]))
             fail("no receive callback");
     }
@@ -179,12 +196,34 @@ static unsigned publish_rate(int argc, char **argv)
     return 0;
 }
 
-static bool has_hosts(int argc, char **argv)
+static bool has_word(int argc, char **argv, const char *word)
 {
     for (int i = 4; i < argc; i++)
-        if (strcmp(argv[i], "hosts") == 0)
+        if (strcmp(argv[i], word) == 0)
             return true;
     return false;
+}
+
+static struct load load_of(int argc, char **argv)
+{
+    struct load load = {.names = has_word(argc, argv, "hosts") ? (unsigned)atoi(argv[3]) : 0,
+                        .is_limited = has_word(argc, argv, "limit")};
+    load.options |= has_word(argc, argv, "cookie") ? BENCH_COOKIE : 0;
+    load.options |= has_word(argc, argv, "subnet") ? BENCH_SUBNET : 0;
+    return load;
+}
+
+// The workers run until `seconds` are over; images published meanwhile.
+static unsigned run_for(unsigned seconds, unsigned publish_rate, bool *stop)
+{
+    unsigned published = 0;
+    if (publish_rate)
+        published = publish_orders(publish_rate, seconds);
+    else
+        sleep(seconds);
+    __atomic_store_n(stop, true, __ATOMIC_RELEASE);
+    rte_eal_mp_wait_lcore();
+    return published;
 }
 
 static void print_result(const struct counters_block *counters, const struct runner *runner, unsigned workers,
@@ -219,27 +258,24 @@ int main(int argc, char **argv)
                          "--vdev=net_null0,size=64"};
     const unsigned workers = argc >= 4 ? (unsigned)atoi(argv[1]) : 0;
     if (workers < 1 || workers > WORKERS_MAX)
-        return fprintf(stderr, "usage: bench_workers 1|2 SECONDS NAMES [publish=RATE] [hosts]\n"), 2;
+        return fprintf(stderr,
+                       "usage: bench_workers 1|2 SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie] [subnet]\n"),
+               2;
     if (rte_eal_init(sizeof eal / sizeof *eal, (char **)(uintptr_t)eal) < 0)
         fail("EAL");
-    publish_world((unsigned)atoi(argv[3]));
-    open_port(&port, feed, has_hosts(argc, argv) ? (unsigned)atoi(argv[3]) : 0);
+    const struct load load = load_of(argc, argv);
+    publish_world((unsigned)atoi(argv[3]), &load);
+    open_port(&port, feed, &load);
     struct counters_block *counters = aligned_alloc(128, WORKERS_MAX * sizeof *counters);
     memset(counters, 0, WORKERS_MAX * sizeof *counters);
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (unsigned i = 0; i < workers; i++) {
-        worker_init(&runner[i].worker, i, &port, 1, IDLE_BUSY, &counters[i], NULL, &stop);
+        struct rate_limit *limit = load.is_limited ? rate_limit_new(16, i + 1, workers) : NULL;
+        worker_init(&runner[i].worker, i, &port, 1, IDLE_BUSY, &counters[i], limit, &stop);
         rte_eal_remote_launch(run, &runner[i], i + 1);
     }
-    const unsigned rate = publish_rate(argc, argv), duration = (unsigned)atoi(argv[2]);
-    unsigned published = 0;
-    if (rate)
-        published = publish_orders(rate, duration);
-    else
-        sleep(duration);
-    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
-    rte_eal_mp_wait_lcore();
+    const unsigned published = run_for((unsigned)atoi(argv[2]), publish_rate(argc, argv), &stop);
     clock_gettime(CLOCK_MONOTONIC, &end);
     const double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     print_result(counters, runner, workers, seconds, published);
