@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-$(OBJ)/tests/bench/bench_answer: $(OBJ)/tests/bench/bench_answer.o $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/bench/bench_answer: $(OBJ)/tests/bench/bench_answer.o $(call objs,$(SRC_dataplane) $(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
 bench-answer: deps $(OBJ)/tests/bench/bench_answer ## ns and instructions per answer of the pure path
 	@scripts/bench-answer
 .PHONY: bench-answer
-$(OBJ)/tests/bench/bench_worst: $(OBJ)/tests/bench/bench_worst.o $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/bench/bench_worst: $(OBJ)/tests/bench/bench_worst.o $(call objs,$(SRC_dataplane) $(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
 bench-worst: deps $(OBJ)/tests/bench/bench_worst ## instructions and time of the zones and messages that cost most
@@ -20,13 +20,13 @@ bench-failover: deps all ## from a fault to the changed answer, seven faults, TR
 bench-probes: deps all ## what 10,000 probes a second cost
 	@scripts/bench-probes
 .PHONY: bench-probes
-$(OBJ)/tests/bench/plain_answers: $(OBJ)/tests/bench/plain_answers.o $(call objs,$(SRC_dataplane) $(SRC_table))
+$(OBJ)/tests/bench/plain_answers: $(OBJ)/tests/bench/plain_answers.o $(call objs,$(SRC_dataplane) $(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_pure_dp)
-$(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/dataplane/image_socket.o $(OBJ)/dataplane/log.o $(OBJ)/dataplane/image_map.o $(call objs,$(SRC_table))
+$(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/dataplane/image_socket.o $(OBJ)/dataplane/image_map.o $(call objs,$(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@
-$(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call objs,$(SRC_dp_all) $(SRC_table))
+$(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call objs,$(SRC_dp_all) $(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
 BENCH_BINS := $(foreach t,bench_answer make_images plain_answers publish_images bench_workers,$(OBJ)/tests/bench/$(t))
