@@ -5,8 +5,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dataplane/edns.h"
+#include "dataplane/siphash.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,17 +41,61 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
                                   const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                   const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
-// The same for several queries from clients of one family, at most COOKIE_BATCH_MAX, side by side.
-enum { COOKIE_BATCH_MAX = 8 };
-struct cookie_turn {
-    const uint8_t *sent; // the client cookie, and server_len octets of a server cookie behind it
-    const uint8_t *address;
-    uint8_t *out;
-    uint8_t server_len;
-    uint8_t verdict; // enum cookie_verdict, filled in
+// The same for several queries from clients of one family, hashed side by side: each fills a lane, all are hashed, each
+// lane is settled.
+enum { COOKIE_BATCH_MAX = SIPHASH_LANES };
+struct cookie_batch {
+    // Client cookie, head of the server cookie, address; the last word has the input's length in its top octet.
+    uint64_t word[SIPHASH_WORDS_MAX][SIPHASH_LANES];
+    uint64_t hash[SIPHASH_LANES];
 };
-void cookie_answer_many(struct cookie_turn turn[], unsigned count, bool is_ipv6, uint32_t now_s,
-                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
+
+// The first 8 octets of a server cookie made now, in memory order: version, reserved, time.
+static inline uint64_t cookie_head(uint32_t now_s)
+{
+    return 1 | (uint64_t)__builtin_bswap32(now_s) << 32;
+}
+
+// The head to hash under the current secret first: the sent cookie's when that may be one of ours, else a new one.
+uint64_t cookie_head_of(struct cookie_query query, uint32_t now_s);
+
+static inline void cookie_fill(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
+                               const uint8_t *address, bool is_ipv6, uint32_t now_s)
+{
+    uint32_t ipv4;
+    memcpy(&batch->word[0][lane], query.client, 8);
+    batch->word[1][lane] = query.server_len ? cookie_head_of(query, now_s) : cookie_head(now_s);
+    if (is_ipv6) {
+        memcpy(&batch->word[2][lane], address, 8);
+        memcpy(&batch->word[3][lane], address + 8, 8);
+        batch->word[4][lane] = 32ull << 56;
+        return;
+    }
+    memcpy(&ipv4, address, sizeof ipv4);
+    batch->word[2][lane] = ipv4 | 20ull << 56;
+}
+
+// `count` lanes are filled.
+void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN]);
+
+// With a server cookie in the query; the lane's head and hash are given.
+enum cookie_verdict cookie_settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint64_t head, uint64_t hash,
+                                       struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                       const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
+
+// As cookie_answer.
+static inline enum cookie_verdict cookie_settle(const struct cookie_batch *batch, unsigned lane,
+                                                uint8_t out[EDNS_COOKIE_SERVER_LEN], struct cookie_query query,
+                                                const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                                const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+{
+    const uint64_t head = batch->word[1][lane], hash = batch->hash[lane];
+    if (query.server_len)
+        return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+    memcpy(out, &head, sizeof head);
+    memcpy(out + sizeof head, &hash, sizeof hash);
+    return COOKIE_NONE;
+}
 
 #ifdef __cplusplus
 }

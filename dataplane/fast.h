@@ -74,7 +74,7 @@ struct fast_query {
     uint32_t udp_len; // of the query
     uint32_t name_len;
     uint16_t type;    // A or AAAA
-    uint16_t service; // its number, of those in fast_burst.tailored
+    uint16_t service; // its number, of those in fast_burst.by_region and by_bucket
     uint64_t marks;   // FAST_EDNS and so on
     // Of names and types that are not there, and of wildcards.
     uint16_t apex_at;   // where the zone's apex stands in the message, when its SOA is the answer; else 0
@@ -121,12 +121,14 @@ struct fast_burst {
     uint64_t now_ns;
     bool is_checksum_trusted;
     bool answers_subnets, answers_cookies, answers_all; // which options, by the settings; all: both
-    unsigned tailored_count, missed_count, with_cookie_count;
+    unsigned by_region_count, by_bucket_count, missed_count, with_cookie_count;
     unsigned plain_count, answer_count;
-    uint64_t marks;                         // their sum over the answers
-    uint32_t now_s;                         // wall clock
-    uint16_t missed[PACKET_BURST_MAX];      // numbers of queries whose name or type was not found
-    uint16_t tailored[PACKET_BURST_MAX];    // numbers of queries for services whose answer depends on the client
+    uint64_t marks;                    // their sum over the answers
+    uint32_t now_s;                    // wall clock
+    uint16_t missed[PACKET_BURST_MAX]; // numbers of queries whose name or type was not found
+    // Numbers of queries for services whose answer depends on the client: on its region, and maybe more, or not on
+    // that.
+    uint8_t by_region[PACKET_BURST_MAX], by_bucket[PACKET_BURST_MAX];
     uint16_t with_cookie[PACKET_BURST_MAX]; // numbers of queries whose cookie is to be answered
     uint16_t plain[PACKET_BURST_MAX];       // numbers of the frames left to the plain way
     uint8_t decided[PACKET_BURST_MAX];      // by frame, under a rate limit: answer_context.rate_decided
@@ -159,9 +161,14 @@ void fast_parse(struct fast_burst *burst, struct packet_slot *slot, unsigned cou
 void fast_find(struct fast_burst *burst, unsigned count);
 
 // Where a client's address stands in its frame.
+static inline const uint8_t *fast_client_of(const uint8_t *frame, bool is_ipv6)
+{
+    return frame + FAST_IP_AT + (is_ipv6 ? 8 : 12);
+}
+
 static inline const uint8_t *fast_client(const struct fast_query *q, const uint8_t *frame)
 {
-    return frame + FAST_IP_AT + (q->marks & FAST_IPV6 ? 8 : 12);
+    return fast_client_of(frame, q->marks & FAST_IPV6);
 }
 
 // For fast_parse: takes the options of the OPT record at `opt` apart and starts the answer's. The record's length, with
@@ -171,7 +178,7 @@ unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, c
 // Starts the answer's OPT record without options by the head of the query's at `opt`.
 void fast_start_opt(const struct fast_burst *burst, struct fast_options *options, const uint8_t *opt);
 
-// Chooses the sets of the queries in burst->tailored.
+// Chooses the sets of the queries in burst->by_region and by_bucket.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Answers those of burst->missed that it can; the others leave the list.

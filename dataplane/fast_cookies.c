@@ -5,47 +5,64 @@
 
 #include "dataplane/cookie.h"
 
-struct batch {
-    struct cookie_turn turn[COOKIE_BATCH_MAX];
-    uint16_t number[COOKIE_BATCH_MAX]; // of the queries
-    unsigned count;
-};
+static inline struct cookie_query query_of(const struct fast_options *o)
+{
+    return (struct cookie_query){o->cookie_data, o->cookie_data + EDNS_COOKIE_CLIENT_LEN,
+                                 o->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
+}
 
-static void settle(struct fast_burst *b, struct batch *batch, bool is_ipv6)
+// The queries with these numbers, at most COOKIE_BATCH_MAX. Inlined for each family.
+static inline __attribute__((always_inline)) void answer(struct fast_burst *b, const struct packet_slot *slot,
+                                                         const uint8_t *number, unsigned count, bool is_ipv6)
 {
     static const uint64_t mark[] = {
         [COOKIE_NONE] = 0, [COOKIE_GOOD] = FAST_COOKIE_GOOD, [COOKIE_BAD] = FAST_COOKIE_BAD};
     const struct zone_settings *s = b->settings;
-    cookie_answer_many(batch->turn, batch->count, is_ipv6, b->now_s, s->cookie_secret, s->cookie_secret_count);
-    for (unsigned i = 0; i < batch->count; i++)
-        b->query[batch->number[i]].marks |= mark[batch->turn[i].verdict];
-    batch->count = 0;
+    const uint32_t now_s = b->now_s;
+    struct cookie_batch batch;
+    for (unsigned i = 0; i < count; i++) {
+        const struct fast_query *q = &b->query[number[i]];
+        cookie_fill(&batch, i, query_of(&q->options), fast_client_of(slot[number[i]].frame, is_ipv6), is_ipv6, now_s);
+    }
+    cookie_hash(&batch, count, is_ipv6, s->cookie_secret[0]);
+    for (unsigned i = 0; i < count; i++) {
+        struct fast_query *q = &b->query[number[i]];
+        const uint8_t *client = fast_client_of(slot[number[i]].frame, is_ipv6);
+        uint8_t *out = q->options.reply + q->options.cookie_at + EDNS_COOKIE_CLIENT_LEN;
+        const enum cookie_verdict verdict = cookie_settle(&batch, i, out, query_of(&q->options), client, is_ipv6, now_s,
+                                                          s->cookie_secret, s->cookie_secret_count);
+        if (verdict != COOKIE_NONE)
+            q->marks |= mark[verdict];
+    }
+}
+
+static __attribute__((noinline)) void answer4(struct fast_burst *b, const struct packet_slot *slot,
+                                              const uint8_t *number, unsigned count)
+{
+    answer(b, slot, number, count, false);
+}
+
+static __attribute__((noinline)) void answer6(struct fast_burst *b, const struct packet_slot *slot,
+                                              const uint8_t *number, unsigned count)
+{
+    answer(b, slot, number, count, true);
 }
 
 void fast_cookies(struct fast_burst *b, const struct packet_slot *slot)
 {
-    struct batch batch[2]; // by family; what is not filled is not read
-    batch[0].count = batch[1].count = 0;
+    uint8_t number[2][PACKET_BURST_MAX]; // by family, those that are answered
+    unsigned count[2] = {0, 0};
     for (unsigned i = 0; i < b->with_cookie_count; i++) {
-        const unsigned number = b->with_cookie[i];
-        struct fast_query *q = &b->query[number];
-        struct fast_options *o = &q->options;
-        const bool is_ipv6 = q->marks & FAST_IPV6;
+        const struct fast_query *q = &b->query[b->with_cookie[i]];
         if (!fast_fits(q, (const struct rrset *)q->at))
             continue;
-        struct batch *to = &batch[is_ipv6];
-        const unsigned turn = to->count++;
-        to->number[turn] = (uint16_t)number;
-        to->turn[turn] = (struct cookie_turn){.sent = o->cookie_data,
-                                              .address = fast_client(q, slot[number].frame),
-                                              .out = o->reply + o->cookie_at + EDNS_COOKIE_CLIENT_LEN,
-                                              .server_len = (uint8_t)(o->cookie_len - EDNS_COOKIE_CLIENT_LEN)};
-        if (to->count == COOKIE_BATCH_MAX)
-            settle(b, to, is_ipv6);
+        const bool is_ipv6 = q->marks & FAST_IPV6;
+        number[is_ipv6][count[is_ipv6]++] = (uint8_t)b->with_cookie[i];
     }
-    for (unsigned family = 0; family < 2; family++)
-        if (batch[family].count)
-            settle(b, &batch[family], family);
+    for (unsigned at = 0; at < count[0]; at += COOKIE_BATCH_MAX)
+        answer4(b, slot, number[0] + at, count[0] - at < COOKIE_BATCH_MAX ? count[0] - at : COOKIE_BATCH_MAX);
+    for (unsigned at = 0; at < count[1]; at += COOKIE_BATCH_MAX)
+        answer6(b, slot, number[1] + at, count[1] - at < COOKIE_BATCH_MAX ? count[1] - at : COOKIE_BATCH_MAX);
 }
 
 #endif

@@ -54,10 +54,12 @@ static inline bool has_name(const struct zone_node *node, const struct fast_quer
 // A service without an answer for everybody: for fast_steer, if the answer depends on the client.
 static __attribute__((noinline)) const void *leave_to_steer(struct fast_burst *b, struct fast_query *q, unsigned number)
 {
-    if (!b->service[number].flags)
-        return &no_set;
+    const uint32_t flags = b->service[number].flags;
     q->service = (uint16_t)number;
-    b->tailored[b->tailored_count++] = (uint16_t)(q - b->query);
+    if (flags & ORDER_BY_REGION)
+        b->by_region[b->by_region_count++] = (uint8_t)(q - b->query);
+    else if (flags)
+        b->by_bucket[b->by_bucket_count++] = (uint8_t)(q - b->query);
     return &no_set;
 }
 

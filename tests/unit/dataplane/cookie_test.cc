@@ -173,7 +173,8 @@ TEST(Cookie, a_batch_is_answered_as_one_by_one)
     for (int round = 0; round < 20000; round++) {
         const bool is_ipv6 = round & 1;
         uint8_t sent[COOKIE_BATCH_MAX][40], address[COOKIE_BATCH_MAX][16], out[COOKIE_BATCH_MAX][16], one[16];
-        cookie_turn turn[COOKIE_BATCH_MAX] = {};
+        cookie_batch batch;
+        cookie_query query[COOKIE_BATCH_MAX];
         const unsigned count = static_cast<unsigned>(random() % (COOKIE_BATCH_MAX + 1));
         for (unsigned i = 0; i < count; i++) {
             for (uint8_t &octet : sent[i])
@@ -183,13 +184,15 @@ TEST(Cookie, a_batch_is_answered_as_one_by_one)
             if (random() % 4)
                 cookie_make(sent[i] + 8, sent[i], address[i], is_ipv6,
                             now_s + 400 - static_cast<uint32_t>(random() % 4500), secrets[random() % 2]);
-            const uint8_t lengths[] = {0, 16, 16, 16, 8, 32};
-            turn[i] = {sent[i], address[i], out[i], lengths[random() % 6], 0};
+            const unsigned lengths[] = {0, 16, 16, 16, 8, 32};
+            query[i] = {sent[i], sent[i] + 8, lengths[random() % 6]};
+            cookie_fill(&batch, i, query[i], address[i], is_ipv6, now_s);
         }
-        cookie_answer_many(turn, count, is_ipv6, now_s, secrets, 2);
+        cookie_hash(&batch, count, is_ipv6, secrets[0]);
         for (unsigned i = 0; i < count; i++) {
-            const cookie_query query = {sent[i], sent[i] + 8, turn[i].server_len};
-            ASSERT_EQ(cookie_answer(one, query, address[i], is_ipv6, now_s, secrets, 2), turn[i].verdict);
+            const cookie_verdict verdict =
+                cookie_settle(&batch, i, out[i], query[i], address[i], is_ipv6, now_s, secrets, 2);
+            ASSERT_EQ(cookie_answer(one, query[i], address[i], is_ipv6, now_s, secrets, 2), verdict);
             ASSERT_EQ(memcmp(one, out[i], 16), 0);
         }
     }
