@@ -32,7 +32,7 @@ static inline unsigned take_last_block(struct fast_query *q, unsigned at, __m128
 {
     static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
     const unsigned end = (unsigned)__builtin_ctz(zeros);
-    v = fold_block(_mm_and_si128(v, load_block(keep + 16 - end)));
+    v = fold_block(_mm_and_si128(v, load_block(keep + (16 - end))));
     store_block(q->name + at, v);
     q->hash = name_hash_block(hash, v);
     return at + end + 1;
@@ -129,6 +129,8 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
     if ((counts & ~(1ull << COUNTS_EDNS)) != 1 << 8)
         return false;
     const unsigned name_len = take_name(q, frame + FAST_NAME_AT, b->hash_seed);
+    if (name_len == 0)
+        return false;
     const uint8_t *behind = frame + FAST_NAME_AT + name_len;
     const uint32_t type_class = load32(behind);
     q->type = DNS_A;
@@ -149,16 +151,21 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
         end += opt_len;
     }
     q->udp_len = end;
-    return name_len != 0 && load16(frame + FAST_UDP_AT + 4) == swap16(end) && load16(frame + FAST_UDP_AT + 6) != 0;
+    return load16(frame + FAST_UDP_AT + 4) == swap16(end);
 }
 
-// The sum over all is zero, so the sum without the field is known when it is right.
+// The sum over all is zero, so the sum without the field is known when it is right. Queries without a checksum, and
+// with one of all ones, whose sum would be SUM_WRONG, are left to the plain way.
 static inline bool take_sum(const struct fast_burst *b, const struct packet_slot *slot, const uint8_t *udp,
                             unsigned addresses_len, struct fast_query *q)
 {
-    q->sum = 0xffff - load16(udp + 6);
-    if (slot->checksum != b->checksum_known)
-        q->sum = sum_datagram(b, udp, q->udp_len, addresses_len, slot->checksum);
+    const uint16_t sent = load16(udp + 6);
+    if ((uint16_t)(sent + 1) <= 1)
+        return false;
+    q->sum = 0xffffu - sent;
+    if (__builtin_expect(slot->checksum == b->checksum_known, 1))
+        return true;
+    q->sum = sum_datagram(b, udp, q->udp_len, addresses_len, slot->checksum);
     return q->sum != SUM_WRONG;
 }
 
