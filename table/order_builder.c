@@ -137,6 +137,7 @@ struct grouping {
     unsigned count;
     uint16_t group_of[REGION_MAX + 1]; // by region
     uint16_t first[REGION_MAX + 1];    // by group: the first of its regions
+    uint16_t size[REGION_MAX + 1];     // by group: how many regions
 };
 
 static const uint32_t *row(const struct order_service_input *s, unsigned region)
@@ -164,9 +165,12 @@ static void group_regions(struct grouping *g, const struct order_service_input *
         if (g->count == 0 || memcmp(row(s, g->first[i]), row(s, region), bytes) != 0)
             for (i = 0; i < g->count && memcmp(row(s, g->first[i]), row(s, region), bytes) != 0;)
                 i++;
-        if (i == g->count)
+        if (i == g->count) {
+            g->size[i] = 0;
             g->first[g->count++] = (uint16_t)region;
+        }
         g->group_of[region] = (uint16_t)i;
+        g->size[i]++;
         last = i;
     }
 }
@@ -176,13 +180,35 @@ static uint64_t tables_bytes(const struct grouping *g, const struct order_servic
     uint64_t bytes = g->count * sizeof(struct order_group);
     if (s->flags & ORDER_BY_REGION)
         bytes += round8(region_count * sizeof(uint16_t));
-    for (unsigned i = 0; i < g->count; i++)
+    for (unsigned i = 0; i < g->count; i++) {
+        if (g->size[i] > 1)
+            bytes += region_set_words(region_count) * sizeof(uint64_t);
         if (!is_row_uniform(s, g->first[i]))
             bytes += round8(s->bucket_count * sizeof(uint32_t));
+    }
     return bytes;
 }
 
-// Writes the groups of a service, which region is of which, and the buckets.
+// Writes which region is of which group, and the sets of the groups of several.
+static void put_regions(struct cursor *c, struct order_service *out, struct order_group *group,
+                        const struct grouping *g, unsigned region_count)
+{
+    out->region_at = (uint32_t)(c->at / 8);
+    memcpy(c->image + c->at, g->group_of, region_count * sizeof(uint16_t));
+    c->at += round8(region_count * sizeof(uint16_t));
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->size[i] > 1) {
+            group[i].set_at = (uint32_t)(c->at / 8);
+            c->at += region_set_words(region_count) * sizeof(uint64_t);
+        }
+    for (unsigned region = 0; region < region_count; region++) {
+        const uint32_t at = group[g->group_of[region]].set_at;
+        if (at)
+            region_set_add((uint64_t *)(void *)(c->image + (size_t)at * 8), region);
+    }
+}
+
+// Writes the groups of a service, and the buckets.
 static void put_tables(struct cursor *c, struct order_service *out, const struct grouping *g,
                        const struct order_service_input *s, unsigned region_count, const uint32_t *answer_at)
 {
@@ -190,18 +216,11 @@ static void put_tables(struct cursor *c, struct order_service *out, const struct
     out->group_at = (uint32_t)(c->at / 8);
     out->group_count = (uint16_t)g->count;
     c->at += g->count * sizeof *group;
-    if (s->flags & ORDER_BY_REGION) {
-        out->region_at = (uint32_t)(c->at / 8);
-        memcpy(c->image + c->at, g->group_of, region_count * sizeof(uint16_t));
-        c->at += round8(region_count * sizeof(uint16_t));
-    }
-    for (unsigned bit = 0; bit < 64; bit++) {
-        const int owner = order_bit_owner(g->group_of, rows_of(s, region_count), bit);
-        if (owner >= 0)
-            group[owner].regions |= region_bit(bit);
-    }
+    if (s->flags & ORDER_BY_REGION)
+        put_regions(c, out, group, g, region_count);
     for (unsigned i = 0; i < g->count; i++) {
         const uint32_t *answer = row(s, g->first[i]);
+        group[i].region_count = g->size[i];
         if (is_row_uniform(s, g->first[i])) {
             group[i].answer_at = answer_at[answer[0]];
             continue;
@@ -252,7 +271,7 @@ int order_image_build(const struct order_service_input *service, unsigned servic
 {
     if (service_count > ORDER_SERVICE_MAX || region_count < 1 || region_count > REGION_MAX + 1)
         return -EINVAL;
-    struct grouping g; // 16 KB
+    struct grouping g; // 24 KB
     const uint64_t service_at = sizeof(struct image_header) + sizeof(struct order_index);
     uint64_t table_at = service_at + service_count * sizeof(struct order_service), answer_at = table_at, total;
     for (unsigned i = 0; i < service_count; i++) {

@@ -5,14 +5,14 @@
 
 enum { BUCKET_BITS_IPV4 = 24, BUCKET_BITS_IPV6 = 56 }; // see order_bucket
 
-static uint8_t group_scope(const void *zone_image, const struct order_group *group, const struct region_match *match,
-                           const uint8_t *address, bool is_ipv6)
+static uint8_t group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
+                           const struct region_match *match, const uint8_t *address, bool is_ipv6)
 {
-    if ((group->regions & ~region_bit(match->region)) == 0)
+    if (!group->set_at)
         return match->scope_len; // no other region has these answers
     const void *scope = image_at(zone_image, zone_image_index(zone_image)->scope_at);
-    return is_ipv6 ? region_scope_ipv6(scope, address, group->regions)
-                   : region_scope_ipv4(scope, address, group->regions);
+    const uint64_t *same = (const uint64_t *)image_at(order_image, group->set_at);
+    return is_ipv6 ? region_scope_ipv6(scope, address, same) : region_scope_ipv4(scope, address, same);
 }
 
 struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
@@ -26,7 +26,7 @@ struct order_choice order_choose_in(const void *zone_image, const void *order_im
     choice.region = match.region;
     const struct order_group *group = order_service_group(order_image, s, match.region);
     if (wants_scope && by_region)
-        choice.scope_len = group_scope(zone_image, group, &match, address, is_ipv6);
+        choice.scope_len = group_scope(zone_image, order_image, group, &match, address, is_ipv6);
     if (!group->answer_at) {
         const uint8_t bits = is_ipv6 ? BUCKET_BITS_IPV6 : BUCKET_BITS_IPV4;
         choice.bucket = (uint16_t)order_bucket(address, is_ipv6);

@@ -77,16 +77,6 @@ static int check_answer(const struct check *c, uint32_t at)
     return rc;
 }
 
-int order_bit_owner(const uint16_t *group_of, unsigned region_count, unsigned bit)
-{
-    if (bit >= region_count)
-        return -1;
-    for (unsigned region = bit; region < region_count; region += 64)
-        if (group_of[region] != group_of[bit])
-            return -1;
-    return group_of[bit];
-}
-
 static int check_buckets(const struct check *c, const struct order_service *s, const struct order_group *group)
 {
     const uint32_t bucket_count = s->bucket_mask + 1u;
@@ -104,6 +94,30 @@ static int check_buckets(const struct check *c, const struct order_service *s, c
     return rc;
 }
 
+// A group's set has its regions and no others: it has each that is of the group, and as many as those are.
+static int check_sets(const struct check *c, const struct order_service *s, const uint16_t *group_of,
+                      uint32_t region_count)
+{
+    const unsigned words = region_set_words(c->index->region_count);
+    const struct order_group *group = (const struct order_group *)image_at(c->image, s->group_at);
+    uint64_t counted = 0;
+    for (uint32_t i = 0; i < s->group_count; i++) {
+        const uint32_t at = group[i].set_at;
+        counted += group[i].region_count;
+        if (group[i].region_count < 1 || !at != (group[i].region_count == 1 || !(s->flags & ORDER_BY_REGION)))
+            return refuse(c, "a group's set of regions is missing");
+        if (at && (!is_inside(c, at, words * sizeof(uint64_t)) ||
+                   region_set_count((const uint64_t *)image_at(c->image, at), words) != group[i].region_count))
+            return refuse(c, "a group's set of regions is damaged");
+    }
+    for (uint32_t region = 0; region < region_count; region++) {
+        const uint32_t at = group[group_of[region]].set_at;
+        if (at && !region_set_has((const uint64_t *)image_at(c->image, at), region))
+            return refuse(c, "a group's set lacks a region of the group");
+    }
+    return counted == region_count ? 0 : refuse(c, "the groups have other regions than there are");
+}
+
 static int check_groups(const struct check *c, const struct order_service *s)
 {
     static const uint16_t all_in_one[1];
@@ -116,15 +130,9 @@ static int check_groups(const struct check *c, const struct order_service *s)
         if (group_of[i] >= s->group_count)
             return refuse(c, "a region has no group");
     const struct order_group *group = (const struct order_group *)image_at(c->image, s->group_at);
-    int owner[64], rc = 0;
-    for (unsigned bit = 0; bit < 64; bit++)
-        owner[bit] = order_bit_owner(group_of, region_count, bit);
-    for (uint32_t i = 0; i < s->group_count && rc == 0; i++) {
+    int rc = check_sets(c, s, group_of, region_count);
+    for (uint32_t i = 0; i < s->group_count && rc == 0; i++)
         rc = check_buckets(c, s, &group[i]);
-        for (uint64_t left = group[i].regions; left && rc == 0; left &= left - 1)
-            if (owner[__builtin_ctzll(left)] != (int)i)
-                rc = refuse(c, "a group's set has a region of another group");
-    }
     return rc;
 }
 

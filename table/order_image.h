@@ -7,7 +7,8 @@
 #pragma once
 
 #include "table/image.h"
-#include "table/region_scope.h"
+#include "table/region_map.h"
+#include "table/region_set.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,11 +51,13 @@ struct order_service {
 };
 static_assert(sizeof(struct order_service) == 32, "two to a cache line");
 
-struct order_group {    // regions that have the same answers
-    uint64_t regions;   // the region_bit of each, but of no bit that a region of another group shares
-    uint32_t answer_at; // for all buckets; 0: by bucket
-    uint32_t bucket_at; // uint32_t answer_at[bucket_mask + 1], 0 when answer_at is given
+struct order_group {       // regions that have the same answers
+    uint32_t answer_at;    // for all buckets; 0: by bucket
+    uint32_t bucket_at;    // uint32_t answer_at[bucket_mask + 1], 0 when answer_at is given
+    uint32_t set_at;       // which regions: uint64_t[region_set_words(index's region_count)]; 0 when it is only one
+    uint32_t region_count; // how many; 1 when not by region
 };
+static_assert(sizeof(struct order_group) == 16, "found by a shift");
 
 struct order_answer {
     uint32_t a_at, aaaa_at; // rrset, 0: none
@@ -133,9 +136,6 @@ const struct rrset *order_answer_rrset(const void *image, const struct order_ans
 // Checks everything a reader may follow. The caller compares the number of services with the zone image's. 0 or
 // -EBADMSG with a sentence in `why`; -ENOMEM.
 int order_image_check(const void *image, size_t len, char why[IMAGE_TEXT_CAP]);
-
-// The group to which all regions with this bit (see region_bit) belong; -1 when there is none.
-int order_bit_owner(const uint16_t *group_of, unsigned region_count, unsigned bit);
 
 // ---- building ----
 

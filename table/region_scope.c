@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes stand in preorder: a node's lower child, if it has one, comes next.
 #include "table/region_scope.h"
 
 #include <assert.h>
@@ -12,139 +11,130 @@
 
 enum {
     SCOPE_MAGIC = 0x53505243, // "SPRC"
-    HAS_LOWER = 1u << 31,     // in `children`: the next node is the lower half's
-    UPPER_MASK = HAS_LOWER - 1,
-    STACK_CAP = 129 // a block waits for each bit of the address, at most
+    UNIT_BYTES = 64,          // of offsets: every array starts at a cache line
+    BLOCK_BITS = 5,           // 32 ranges, or blocks of the level below, in a block: half as many would double the sets
+    BLOCK = 1 << BLOCK_BITS,
+    LEVEL_CAP = 6, // the ranges and the blocks over them: 32^5 is above what REGION_PREFIX_MAX prefixes make
+    WORDS_CAP = (REGION_MAX + 64) / 64
 };
 
-// `middle` is the first address of the block's upper half: its lowest bit that is set says how long the prefix is.
-struct node4 {
-    uint64_t regions; // that occur in the block
-    uint32_t middle;
-    uint32_t children; // number of the upper half's node, 0: none; and HAS_LOWER
-};
-
-struct node6 {
-    uint64_t regions;
-    uint64_t middle_high, middle_low;
-    uint32_t children;
-    uint32_t zero;
+// One family's ranges. Number i of level 0 is range i; of the level above, the block of the ranges 32 i to 32 i + 31.
+struct family {
+    uint32_t range_count, level_count; // each at least 1; the last level has one block
+    uint32_t start_at;                 // uint32_t or region_address, of each range
+    uint32_t block_start_at;           // the same of each block's first range: few enough for a near cache
+    uint32_t level_at[LEVEL_CAP];      // uint16_t, the region of each range; uint64_t[words], the set of each block
+    uint32_t zero[2];
 };
 
 struct region_scope {
     uint32_t magic;
     uint32_t largest_region;
     uint64_t total_bytes;
-    uint32_t node_count[2]; // IPv4, behind this head; IPv6, behind those
-    uint32_t zero[10];
+    struct family family[2]; // IPv4, IPv6
+    uint32_t zero[4];
 } __attribute__((aligned(64)));
-static_assert(sizeof(struct region_scope) == 64 && sizeof(struct node4) == 16 && sizeof(struct node6) == 32,
-              "both kinds of nodes are aligned behind the head");
+static_assert(sizeof(struct region_scope) == 2 * UNIT_BYTES, "the arrays are aligned behind the head");
+static_assert((size_t)2 * REGION_PREFIX_MAX + 1 <= (size_t)1 << BLOCK_BITS * (LEVEL_CAP - 1), "levels suffice");
 
-static const struct node4 *nodes4(const struct region_scope *s)
+static inline const void *unit(const struct region_scope *s, uint32_t at)
 {
-    return (const struct node4 *)(s + 1);
+    return (const uint8_t *)s + (size_t)at * UNIT_BYTES;
 }
 
-static const struct node6 *nodes6(const struct region_scope *s)
+static inline unsigned set_words(const struct region_scope *s)
 {
-    return (const struct node6 *)(const void *)(nodes4(s) + (s->node_count[0] + 1) / 2 * 2);
+    return region_set_words(s->largest_region + 1);
 }
 
-static uint64_t total_bytes(uint64_t count4, uint64_t count6)
+// Ranges or blocks of a level.
+static inline uint32_t level_count(const struct family *f, unsigned level)
 {
-    const uint64_t bytes =
-        sizeof(struct region_scope) + (count4 + 1) / 2 * 2 * sizeof(struct node4) + count6 * sizeof(struct node6);
-    return (bytes + 63) & ~63ull;
+    return ((f->range_count - 1) >> BLOCK_BITS * level) + 1;
 }
 
-static unsigned leading_zeros(region_address a)
+static inline const uint16_t *regions(const struct region_scope *s, const struct family *f)
 {
-    const uint64_t high = (uint64_t)(a >> 64), low = (uint64_t)a;
-    return high ? (unsigned)__builtin_clzll(high) : low ? 64 + (unsigned)__builtin_clzll(low) : 128;
+    return unit(s, f->level_at[0]);
 }
 
-static unsigned trailing_zeros(region_address a)
+static inline const uint64_t *block_set(const struct region_scope *s, const struct family *f, unsigned level,
+                                        uint32_t number)
 {
-    const uint64_t high = (uint64_t)(a >> 64), low = (uint64_t)a;
-    return low ? (unsigned)__builtin_ctzll(low) : high ? 64 + (unsigned)__builtin_ctzll(high) : 128;
+    return (const uint64_t *)unit(s, f->level_at[level]) + (size_t)number * set_words(s);
+}
+
+static inline uint32_t block_count(const struct family *f)
+{
+    return (f->range_count - 1) / BLOCK + 1;
 }
 
 // ---- building ----
 
-struct block { // waits for its node: the ranges first..last start inside of it
-    size_t first, last;
-    uint32_t parent; // whose upper half it is, or NO_PARENT
-};
-enum { NO_PARENT = UINT32_MAX };
-
-struct node {
-    uint64_t regions;
-    region_address middle;
-    uint32_t children;
-};
-
-// First range at or above `address` among first..last + 1.
-static size_t first_from(const struct region_range *range, size_t first, size_t last, region_address address)
+static uint32_t take(uint64_t *units, uint64_t bytes)
 {
-    while (first <= last) {
-        const size_t middle = first + (last - first) / 2;
-        if (range[middle].start < address)
-            first = middle + 1;
-        else if (middle == first)
-            return first;
+    const uint64_t at = *units;
+    *units += (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    return (uint32_t)at;
+}
+
+// The head of a structure of so many ranges: where everything stands.
+static struct region_scope layout(uint32_t largest_region, const size_t range_count[2])
+{
+    struct region_scope s = {.magic = SCOPE_MAGIC, .largest_region = largest_region};
+    uint64_t units = sizeof s / UNIT_BYTES;
+    for (unsigned i = 0; i < 2; i++) {
+        struct family *f = &s.family[i];
+        f->range_count = (uint32_t)range_count[i];
+        const size_t start_bytes = i ? sizeof(region_address) : sizeof(uint32_t);
+        f->start_at = take(&units, range_count[i] * start_bytes);
+        f->block_start_at = take(&units, block_count(f) * start_bytes);
+        f->level_at[0] = take(&units, range_count[i] * sizeof(uint16_t));
+        for (f->level_count = 1; level_count(f, f->level_count - 1) > 1; f->level_count++)
+            f->level_at[f->level_count] =
+                take(&units, (uint64_t)level_count(f, f->level_count) * set_words(&s) * sizeof(uint64_t));
+    }
+    s.total_bytes = units * UNIT_BYTES;
+    return s;
+}
+
+// Works out the set of a block from the level below.
+static void make_set(const struct region_scope *s, const struct family *f, unsigned level, uint32_t number,
+                     uint64_t set[WORDS_CAP])
+{
+    const unsigned words = set_words(s);
+    const uint32_t first = number << BLOCK_BITS, below = level_count(f, level - 1),
+                   last = below - first > BLOCK ? first + BLOCK : below;
+    memset(set, 0, words * sizeof *set);
+    for (uint32_t i = first; i < last; i++)
+        if (level == 1)
+            region_set_add(set, regions(s, f)[i]);
         else
-            last = middle - 1;
-    }
-    return first;
+            region_set_unite(set, block_set(s, f, level - 1, i), words);
 }
 
-// Makes the nodes, or only counts them when `node` is null. The halves without a node give their one region.
-static uint32_t make_nodes(const struct region_range_list *list, struct node *node)
+static void put_start(struct region_scope *s, unsigned family, uint32_t array_at, uint32_t at, region_address start)
 {
-    const struct region_range *range = list->range;
-    struct block stack[STACK_CAP];
-    unsigned depth = 0;
-    uint32_t count = 0;
-    if (list->count > 1)
-        stack[depth++] = (struct block){1, list->count - 1, NO_PARENT};
-    while (depth) {
-        const struct block b = stack[--depth];
-        const uint32_t at = count++;
-        // The smallest block that has the address before the first start and the last start in it.
-        const unsigned prefix_len = leading_zeros((range[b.first].start - 1) ^ range[b.last].start);
-        const region_address half = (region_address)1 << (127 - prefix_len);
-        const region_address middle = (range[b.last].start & ~(half - 1)) | half;
-        const size_t upper = first_from(range, b.first, b.last, middle);
-        const bool has_middle = upper <= b.last && range[upper].start == middle;
-        const bool has_lower = upper > b.first, has_upper = upper + has_middle <= b.last;
-        if (node) {
-            node[at] = (struct node){0, middle, has_lower ? HAS_LOWER : 0};
-            node[at].regions |= has_lower ? 0 : region_bit(range[b.first - 1].region);
-            node[at].regions |= has_upper ? 0 : region_bit(range[b.last].region);
-            if (b.parent != NO_PARENT)
-                node[b.parent].children |= at;
-        }
-        if (has_upper)
-            stack[depth++] = (struct block){upper + has_middle, b.last, at};
-        if (has_lower)
-            stack[depth++] = (struct block){b.first, upper - 1, NO_PARENT};
-    }
-    return count;
+    void *array = (void *)(uintptr_t)unit(s, array_at);
+    if (family)
+        ((region_address *)array)[at] = start;
+    else
+        ((uint32_t *)array)[at] = (uint32_t)(start >> 96);
 }
 
-// A node's regions are those of its children and of the halves without one; children stand behind their parents.
-static struct node *finished_nodes(const struct region_range_list *list, uint32_t count)
+static void put_family(struct region_scope *s, unsigned number, const struct region_range *range)
 {
-    struct node *node = aligned_alloc(16, ((size_t)count + 1) * sizeof *node);
-    if (!node)
-        return NULL;
-    make_nodes(list, node);
-    for (uint32_t i = count; i-- > 0;) {
-        node[i].regions |= node[i].children & HAS_LOWER ? node[i + 1].regions : 0;
-        node[i].regions |= node[i].children & UPPER_MASK ? node[node[i].children & UPPER_MASK].regions : 0;
+    const struct family *f = &s->family[number];
+    uint16_t *region = (uint16_t *)(uintptr_t)regions(s, f);
+    for (uint32_t i = 0; i < f->range_count; i++) {
+        region[i] = range[i].region;
+        put_start(s, number, f->start_at, i, range[i].start);
+        if (i % BLOCK == 0)
+            put_start(s, number, f->block_start_at, i / BLOCK, range[i].start);
     }
-    return node;
+    for (unsigned level = 1; level < f->level_count; level++)
+        for (uint32_t i = 0; i < level_count(f, level); i++)
+            make_set(s, f, level, i, (uint64_t *)(uintptr_t)block_set(s, f, level, i));
 }
 
 static uint32_t largest_region(const struct region_prefix *prefix, size_t count)
@@ -155,43 +145,27 @@ static uint32_t largest_region(const struct region_prefix *prefix, size_t count)
     return largest;
 }
 
-static int put_scope(const struct region_range_list list[2], struct region_scope **out, size_t *len)
-{
-    const uint32_t count[2] = {make_nodes(&list[0], NULL), make_nodes(&list[1], NULL)};
-    struct node *node[2] = {finished_nodes(&list[0], count[0]), finished_nodes(&list[1], count[1])};
-    *len = total_bytes(count[0], count[1]);
-    struct region_scope *s = node[0] && node[1] ? aligned_alloc(64, *len) : NULL;
-    if (s) {
-        memset(s, 0, *len);
-        *s = (struct region_scope){.magic = SCOPE_MAGIC, .total_bytes = *len, .node_count = {count[0], count[1]}};
-        struct node4 *to4 = (struct node4 *)(uintptr_t)nodes4(s);
-        struct node6 *to6 = (struct node6 *)(uintptr_t)nodes6(s);
-        for (uint32_t i = 0; i < count[0]; i++)
-            to4[i] = (struct node4){node[0][i].regions, (uint32_t)(node[0][i].middle >> 96), node[0][i].children};
-        for (uint32_t i = 0; i < count[1]; i++)
-            to6[i] = (struct node6){node[1][i].regions, (uint64_t)(node[1][i].middle >> 64),
-                                    (uint64_t)node[1][i].middle, node[1][i].children, 0};
-    }
-    free(node[0]);
-    free(node[1]);
-    *out = s;
-    return s ? 0 : -ENOMEM;
-}
-
 int region_scope_build(const struct region_prefix *prefixes, size_t count, void **scope, size_t *len)
 {
     struct region_range_list list[2] = {{0}, {0}};
-    struct region_scope *s = NULL;
     if (count > REGION_PREFIX_MAX)
         return -E2BIG;
     int rc = region_ranges_collect(prefixes, count, false, &list[0]);
     if (rc == 0)
         rc = region_ranges_collect(prefixes, count, true, &list[1]);
-    if (rc == 0)
-        rc = put_scope(list, &s, len);
     if (rc == 0) {
-        s->largest_region = largest_region(prefixes, count);
-        *scope = s;
+        const struct region_scope head =
+            layout(largest_region(prefixes, count), (const size_t[2]){list[0].count, list[1].count});
+        struct region_scope *s = aligned_alloc(UNIT_BYTES, head.total_bytes);
+        rc = s ? 0 : -ENOMEM;
+        if (s) {
+            memset(s, 0, head.total_bytes);
+            *s = head;
+            put_family(s, 0, list[0].range);
+            put_family(s, 1, list[1].range);
+            *scope = s;
+            *len = head.total_bytes;
+        }
     }
     free(list[0].range);
     free(list[1].range);
@@ -200,30 +174,47 @@ int region_scope_build(const struct region_prefix *prefixes, size_t count, void 
 
 // ---- checking ----
 
-// Children stand behind their parent and nearer to one address: a walk ends.
-static bool are_children_good(uint32_t at, uint32_t children, uint32_t count)
+static region_address start_of(const struct region_scope *s, unsigned family, uint32_t array_at, uint32_t at)
 {
-    const uint32_t upper = children & UPPER_MASK;
-    return (!(children & HAS_LOWER) || at + 1 < count) && (upper == 0 || (upper > at && upper < count));
+    return family ? ((const region_address *)unit(s, array_at))[at]
+                  : (region_address)((const uint32_t *)unit(s, array_at))[at] << 96;
+}
+
+// Ranges rise from the first address on, and each set is exactly that of its block: a search that stepped into a block
+// for a region finds it there.
+static bool is_family_good(const struct region_scope *s, unsigned number)
+{
+    const struct family *f = &s->family[number];
+    uint64_t set[WORDS_CAP];
+    region_address last = 0;
+    for (uint32_t i = 0; i < f->range_count; i++) {
+        const region_address start = start_of(s, number, f->start_at, i);
+        if (regions(s, f)[i] > s->largest_region || (i ? start <= last : start != 0) ||
+            (i % BLOCK == 0 && start_of(s, number, f->block_start_at, i / BLOCK) != start))
+            return false;
+        last = start;
+    }
+    for (unsigned level = 1; level < f->level_count; level++)
+        for (uint32_t i = 0; i < level_count(f, level); i++) {
+            make_set(s, f, level, i, set);
+            if (memcmp(set, block_set(s, f, level, i), set_words(s) * sizeof *set) != 0)
+                return false;
+        }
+    return true;
 }
 
 int region_scope_check(const void *scope, size_t len)
 {
     const struct region_scope *s = scope;
-    static const uint32_t zero[10];
-    if (len < sizeof *s || s->magic != SCOPE_MAGIC || s->total_bytes != len ||
-        total_bytes(s->node_count[0], s->node_count[1]) != len || s->largest_region > REGION_MAX ||
-        memcmp(s->zero, zero, sizeof zero) != 0)
+    if (len < sizeof *s || s->magic != SCOPE_MAGIC || s->total_bytes != len || s->largest_region > REGION_MAX)
         return -EBADMSG;
-    const struct node4 *four = nodes4(s);
-    for (uint32_t i = 0; i < s->node_count[0]; i++)
-        if (four[i].middle == 0 || !are_children_good(i, four[i].children, s->node_count[0]))
+    for (unsigned i = 0; i < 2; i++)
+        if (s->family[i].range_count < 1 || s->family[i].range_count > 2 * REGION_PREFIX_MAX + 1)
             return -EBADMSG;
-    const struct node6 *six = nodes6(s);
-    for (uint32_t i = 0; i < s->node_count[1]; i++)
-        if ((six[i].middle_high | six[i].middle_low) == 0 || six[i].zero ||
-            !are_children_good(i, six[i].children, s->node_count[1]))
-            return -EBADMSG;
+    const struct region_scope head =
+        layout(s->largest_region, (const size_t[2]){s->family[0].range_count, s->family[1].range_count});
+    if (memcmp(&head, s, sizeof head) != 0 || !is_family_good(s, 0) || !is_family_good(s, 1))
+        return -EBADMSG;
     return 0;
 }
 
@@ -232,64 +223,127 @@ unsigned region_scope_largest_region(const void *scope)
     return ((const struct region_scope *)scope)->largest_region;
 }
 
-// ---- looking up ----
+// ---- searching ----
 
-enum step { STEP_DONE, STEP_LOWER, STEP_UPPER };
+struct search {
+    const struct region_scope *scope;
+    const struct family *family;
+    const uint64_t *same;
+};
 
-// One step of the walk: *scope is the answer so far. `middle` and `address` in the top bits.
-static enum step walk(uint64_t regions, uint64_t same, region_address middle, region_address address, unsigned *scope)
+static inline bool is_same(const struct search *x, unsigned level, uint32_t number)
 {
-    if ((regions & ~same) == 0)
-        return STEP_DONE; // the whole block, and what lies around it up to its parent's half
-    const unsigned prefix_len = 127 - trailing_zeros(middle), equal = leading_zeros(address ^ middle);
-    if (equal < prefix_len) {
-        *scope = equal + 1; // beside the block, where no range starts
-        return STEP_DONE;
+    return level == 0
+               ? region_set_has(x->same, regions(x->scope, x->family)[number])
+               : region_set_is_within(block_set(x->scope, x->family, level, number), x->same, set_words(x->scope));
+}
+
+enum { NONE = UINT32_MAX };
+
+// The last range below number `at` whose region does not count as the same, or NONE. Up: each turn leaves a range, a
+// block or a level behind. Down: a block that is not all the same has a part that is not, and only a whole block stands
+// before another.
+static uint32_t last_before(const struct search *x, uint32_t at)
+{
+    unsigned level = 0;
+    for (;;) {
+        if (at == 0)
+            return NONE;
+        if (at % BLOCK == 0 && level + 1 < x->family->level_count) {
+            at /= BLOCK;
+            level++;
+        } else if (!is_same(x, level, --at)) {
+            break;
+        }
     }
-    *scope = prefix_len + 1;
-    return address >= middle ? STEP_UPPER : STEP_LOWER;
+    while (level-- > 0)
+        for (at = at * BLOCK + BLOCK - 1; is_same(x, level, at);)
+            at--;
+    return at;
 }
 
-// The number of the next node, or 0 at the end of the walk.
-static uint32_t next_node(enum step step, uint32_t at, uint32_t children)
+// The first from number `at` on, likewise.
+static uint32_t first_from(const struct search *x, uint32_t at)
 {
-    if (step == STEP_DONE)
-        return 0;
-    return step == STEP_UPPER ? children & UPPER_MASK : children & HAS_LOWER ? at + 1 : 0;
+    unsigned level = 0;
+    for (;;) {
+        if (at >= level_count(x->family, level))
+            return NONE;
+        if (at % BLOCK == 0 && level + 1 < x->family->level_count) {
+            at /= BLOCK;
+            level++;
+        } else if (is_same(x, level, at)) {
+            at++;
+        } else {
+            break;
+        }
+    }
+    while (level-- > 0)
+        for (at *= BLOCK; is_same(x, level, at);)
+            at++;
+    return at;
 }
 
-uint8_t region_scope_ipv4(const void *scope, const uint8_t address[4], uint64_t same)
+// Which of `count` numbers that rise is the last not above `wanted`; the first is not above it. Without jumps.
+static inline uint32_t last_not_above4(const uint32_t *number, uint32_t count, uint32_t wanted)
 {
-    const struct region_scope *s = scope;
-    const struct node4 *node = nodes4(s);
-    uint32_t a, at = 0;
-    unsigned found = 0;
-    if (s->node_count[0] == 0)
-        return 0;
-    memcpy(&a, address, sizeof a);
-    const region_address wanted = (region_address)__builtin_bswap32(a) << 96;
-    do { // ends: each node stands behind the one before
-        const region_address middle = (region_address)node[at].middle << 96;
-        at = next_node(walk(node[at].regions, same, middle, wanted, &found), at, node[at].children);
-    } while (at);
-    return (uint8_t)found;
-}
-
-uint8_t region_scope_ipv6(const void *scope, const uint8_t address[16], uint64_t same)
-{
-    const struct region_scope *s = scope;
-    const struct node6 *node = nodes6(s);
-    uint64_t high, low;
     uint32_t at = 0;
-    unsigned found = 0;
-    if (s->node_count[1] == 0)
-        return 0;
+    for (uint32_t left = count; left > 1; left -= left / 2)
+        at += number[at + left / 2] <= wanted ? left / 2 : 0;
+    return at;
+}
+
+static inline uint32_t last_not_above6(const region_address *number, uint32_t count, region_address wanted)
+{
+    uint32_t at = 0;
+    for (uint32_t left = count; left > 1; left -= left / 2)
+        at += number[at + left / 2] <= wanted ? left / 2 : 0;
+    return at;
+}
+
+static inline uint32_t block_len(const struct family *f, uint32_t first)
+{
+    return f->range_count - first < BLOCK ? f->range_count - first : BLOCK;
+}
+
+// Out of the way of the question whether there is anything to search for.
+static __attribute__((noinline)) uint8_t search_ipv4(const struct search *x, const uint8_t address[4])
+{
+    const struct family *f = x->family;
+    const uint32_t *start = unit(x->scope, f->start_at), *block_start = unit(x->scope, f->block_start_at);
+    uint32_t wanted;
+    memcpy(&wanted, address, sizeof wanted);
+    wanted = __builtin_bswap32(wanted);
+    const uint32_t first = last_not_above4(block_start, block_count(f), wanted) * BLOCK,
+                   at = first + last_not_above4(start + first, block_len(f, first), wanted),
+                   before = last_before(x, at), after = first_from(x, at + 1);
+    return region_ranges_scope((region_address)wanted << 96,
+                               before == NONE ? 0 : (region_address)start[before + 1] << 96,
+                               after == NONE ? 0 : (region_address)start[after] << 96);
+}
+
+static __attribute__((noinline)) uint8_t search_ipv6(const struct search *x, const uint8_t address[16])
+{
+    const struct family *f = x->family;
+    const region_address *start = unit(x->scope, f->start_at), *block_start = unit(x->scope, f->block_start_at);
+    uint64_t high, low;
     memcpy(&high, address, sizeof high);
     memcpy(&low, address + 8, sizeof low);
     const region_address wanted = (region_address)__builtin_bswap64(high) << 64 | __builtin_bswap64(low);
-    do {
-        const region_address middle = (region_address)node[at].middle_high << 64 | node[at].middle_low;
-        at = next_node(walk(node[at].regions, same, middle, wanted, &found), at, node[at].children);
-    } while (at);
-    return (uint8_t)found;
+    const uint32_t first = last_not_above6(block_start, block_count(f), wanted) * BLOCK,
+                   at = first + last_not_above6(start + first, block_len(f, first), wanted),
+                   before = last_before(x, at), after = first_from(x, at + 1);
+    return region_ranges_scope(wanted, before == NONE ? 0 : start[before + 1], after == NONE ? 0 : start[after]);
+}
+
+uint8_t region_scope_ipv4(const void *scope, const uint8_t address[4], const uint64_t *same)
+{
+    const struct search x = {scope, &((const struct region_scope *)scope)->family[0], same};
+    return is_same(&x, x.family->level_count - 1, 0) ? 0 : search_ipv4(&x, address);
+}
+
+uint8_t region_scope_ipv6(const void *scope, const uint8_t address[16], const uint64_t *same)
+{
+    const struct search x = {scope, &((const struct region_scope *)scope)->family[1], same};
+    return is_same(&x, x.family->level_count - 1, 0) ? 0 : search_ipv6(&x, address);
 }

@@ -3,47 +3,49 @@
 // section 7.2.1). Lies beside the region map in the zone image; built from the same prefixes.
 //
 // Which regions have one answer changes with every verdict, and differs between services; the map does not. So the
-// structure says of each block of addresses which regions occur in it, and the caller which regions count as one: a
-// walk from the whole space down towards the address ends at the first block that has no other.
+// structure says where which regions lie, and the caller which of them count as one (region_set.h):
 //
-// A node stands for a block (a prefix) inside which ranges of the map start in both halves or in its middle: at most
-// two nodes a range. The walk has at most one step for each bit of the address, mostly as many as the logarithm of the
-// number of ranges; it is needed only where several regions have one answer, since else the map itself knows the scope.
-// Rejected: a map for each service, whose number has no bound, and trying out the neighbours, which takes a look-up for
-// each range of them.
+//     blocks of blocks   a set: which regions occur there                              ... up to one block of all
+//     blocks             a set: which regions occur in 32 ranges
+//     ranges             where each starts, its region; sorted, neighbours differ
 //
-// A set of regions has 64 bits, region % 64. With more regions some share a bit, and count as equal only all together:
-// the scope may then be narrower than it could be, never wider. Pure; reading is safe from any thread.
+// From the address's own range the search goes to either side until it meets a region that does not count as one,
+// stepping over whole blocks where it can; the two ranges it met bound the prefix. Exact with any number of regions.
+// A few steps where answers change from range to range; at most 31 on each level, up and down, to each side. Needed
+// only where several regions have one answer, since else the map itself knows the scope.
+//
+// Memory: 6 octets for each range of IPv4, 18 of IPv6, and a set for each 32 of them, which is 1 octet a range with 200
+// regions, 17 with the most there can be (`make bench-regions`). Rejected: a map for each service, whose number has no
+// bound; a tree of prefixes with a set of 64 regions at each node, inexact with more, and with sets of any size a
+// multiple of this.
+//
+// Pure; reading is safe from any thread.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "table/region_map.h"
+#include "table/region_set.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-static inline uint64_t region_bit(unsigned region)
-{
-    return 1ull << (region % 64);
-}
-
 // On success *scope is allocated (the caller frees it) and *len its size, a multiple of 64. Errors as of
 // region_map_build.
 int region_scope_build(const struct region_prefix *prefixes, size_t count, void **scope, size_t *len);
 
-// Checks what came from elsewhere; every later walk in it stays inside and ends. 0 or -EBADMSG.
+// Checks what came from elsewhere; every later search in it stays inside and ends. 0 or -EBADMSG.
 int region_scope_check(const void *scope, size_t len);
 
 // The largest region that any prefix has.
 unsigned region_scope_largest_region(const void *scope);
 
-// Bits of the widest prefix around the address in which every region is in the set `same`; when the address's own
-// region is not in it, of the widest with that region alone.
-uint8_t region_scope_ipv4(const void *scope, const uint8_t address[4], uint64_t same);
-uint8_t region_scope_ipv6(const void *scope, const uint8_t address[16], uint64_t same);
+// Bits of the widest prefix around the address in which every region is in `same`: a set of the regions up to the
+// largest at least, the address's own among them.
+uint8_t region_scope_ipv4(const void *scope, const uint8_t address[4], const uint64_t *same);
+uint8_t region_scope_ipv6(const void *scope, const uint8_t address[16], const uint64_t *same);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pure path, frame in to frame out, on prebuilt packets: no driver, no system call.
 //
-// usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N] [limit]
+// usage: bench_answer CASE NAMES COUNT [zipf] [verified] [services=N] [regions=N] [groups=N] [limit]
 //   CASE   a, aaaa, a_edns, a_edns_2addr, a_edns_cookie, a_edns_cookie_good (with a valid server cookie),
 //   a_edns_subnet, a_edns_v6, a_edns_all (cookie, subnet, rate limit), nxdomain, wildcard, refused, tc
 //
@@ -199,6 +199,7 @@ int main(int argc, char **argv)
     struct bench x = {.name = argv[1], .world = {.names = (unsigned)atoi(argv[2])}};
     x.world.services = number_of(argc, argv, "services", 16);
     x.world.regions = number_of(argc, argv, "regions", 65536);
+    x.world.groups = number_of(argc, argv, "groups", 1);
     memcpy(x.world.address, bench_v4, 4);
     x.world.is_limited = is_case(&x, "a_edns_all") || has_word(argc, argv, "limit");
     x.world.service_flags = is_case(&x, "a_edns_subnet") || is_case(&x, "a_edns_all") ? ORDER_BY_REGION : 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a look-up in a region map costs: bench_regions PREFIXES LOOKUPS. Half of the prefixes are IPv4 (/12 to /28),
-// half IPv6 (/28 to /64), in 200 regions. Prints nanoseconds a look-up for IPv4 and IPv6 addresses drawn near the
-// prefixes (each waiting for the one before; of many that overlap; 32 at once), the seconds the map took to build, and
-// its bytes.
+// What a look-up in a region map costs: bench_regions PREFIXES LOOKUPS REGIONS. Half of the prefixes are IPv4 (/12 to
+// /28), half IPv6 (/28 to /64). Prints nanoseconds a look-up for IPv4 and IPv6 addresses drawn near the prefixes (each
+// waiting for the one before; of many that overlap; 32 at once), the seconds the map took to build, and its bytes. Then
+// the same of the scopes: nanoseconds for a region and how far an answer reaches that every other region has, and that
+// all but one have; seconds, and bytes.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,9 @@
 #include <time.h>
 
 #include "table/region_map.h"
+#include "table/region_scope.h"
 
-enum { ADDRESSES = 1 << 20, REGIONS = 200, BURST = 32 };
+enum { ADDRESSES = 1 << 20, BURST = 32 };
 
 #define HUGE_PAGE_BYTES (2ull << 20)
 
@@ -43,13 +45,13 @@ static void fill(uint8_t address[16], bool is_ipv6)
         address[0] = 0x20;
 }
 
-static void make_prefix(struct region_prefix *p, bool is_ipv6)
+static void make_prefix(struct region_prefix *p, bool is_ipv6, unsigned regions)
 {
     memset(p, 0, sizeof *p);
     fill(p->address, is_ipv6);
     p->is_ipv6 = is_ipv6;
     p->prefix_len = (uint8_t)(is_ipv6 ? 28 + next_random() % 37 : 12 + next_random() % 17);
-    p->region = (uint16_t)(1 + next_random() % REGIONS);
+    p->region = (uint16_t)(1 + next_random() % regions);
     for (unsigned bit = p->prefix_len; bit < 128; bit++)
         p->address[bit / 8] = (uint8_t)(p->address[bit / 8] & ~(1u << (7 - bit % 8)));
 }
@@ -113,6 +115,52 @@ static double measure_many(const void *map, const struct region_prefix *prefixes
     return sum == 1 ? -1 : took / (double)lookups * 1e9;
 }
 
+struct world {
+    const struct region_prefix *prefixes;
+    size_t count, lookups;
+    const void *map, *scope;
+    uint64_t set[2][(REGION_MAX + 64) / 64]; // of regions with one answer
+};
+
+static double measure_scope(const struct world *w, bool is_ipv6)
+{
+    uint8_t(*address)[16] = make_addresses(w->prefixes, w->count, is_ipv6);
+    unsigned sum = 0;
+    if (!address)
+        return -1;
+    const double start = seconds();
+    for (size_t i = 0; i < w->lookups; i++) {
+        const uint8_t *a = address[i % ADDRESSES];
+        const unsigned region =
+            is_ipv6 ? region_map_find_ipv6(w->map, a).region : region_map_find_ipv4(w->map, a).region;
+        const uint64_t *same = w->set[!region_set_has(w->set[0], region)];
+        sum += is_ipv6 ? region_scope_ipv6(w->scope, a, same) : region_scope_ipv4(w->scope, a, same);
+    }
+    const double took = seconds() - start;
+    free(address);
+    return sum == 1 ? -1 : took / (double)w->lookups * 1e9;
+}
+
+static int measure_scopes(struct world *w, unsigned regions)
+{
+    void *scope;
+    size_t len;
+    const double start = seconds();
+    if (region_scope_build(w->prefixes, w->count, &scope, &len) != 0)
+        return -1;
+    const double built = seconds() - start;
+    w->scope = scope;
+    for (unsigned way = 0; way < 2; way++) {
+        memset(w->set, 0, sizeof w->set);
+        for (unsigned region = 0; region <= regions; region++)
+            region_set_add(w->set[way ? region == regions : region % 2], region);
+        printf("%.2f %.2f ", measure_scope(w, false), measure_scope(w, true));
+    }
+    printf("%.3f %zu\n", built, len);
+    free(scope);
+    return 0;
+}
+
 // As the data plane holds it: in huge pages where there are any.
 static void *in_huge_pages(void *map, size_t len)
 {
@@ -129,13 +177,15 @@ static void *in_huge_pages(void *map, size_t len)
 int main(int argc, char **argv)
 {
     const size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, lookups = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-    struct region_prefix *prefixes = count >= 2 && lookups ? calloc(count, sizeof *prefixes) : NULL;
+    const unsigned regions = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    const bool is_sane = count >= 2 && lookups && regions >= 2 && regions <= REGION_MAX;
+    struct region_prefix *prefixes = is_sane ? calloc(count, sizeof *prefixes) : NULL;
     void *map;
     size_t len;
     if (!prefixes)
         return 2;
     for (size_t i = 0; i < count; i++)
-        make_prefix(&prefixes[i], i % 2);
+        make_prefix(&prefixes[i], i % 2, regions);
     const double start = seconds();
     if (region_map_build(prefixes, count, &map, &len) != 0)
         return 1;
@@ -145,8 +195,10 @@ int main(int argc, char **argv)
         printf("%.2f ", measure(map, prefixes, count, way & 1, way < 2, lookups));
     for (unsigned way = 0; way < 2; way++)
         printf("%.2f ", measure_many(map, prefixes, count, way, lookups));
-    printf("%.3f %zu\n", built, len);
+    printf("%.3f %zu ", built, len);
+    struct world w = {.prefixes = prefixes, .count = count, .lookups = lookups, .map = map};
+    const int rc = measure_scopes(&w, regions);
     free(map);
     free(prefixes);
-    return 0;
+    return rc < 0;
 }

@@ -19,6 +19,7 @@ struct bench_world {
     unsigned names, services;
     unsigned regions;       // prefixes of the region map: /24 from 1.0.0.0 on; 0: none
     uint32_t service_flags; // ORDER_BY_REGION or 0
+    unsigned groups;        // of regions that have an answer of their own, at most 8; 0: one
     bool is_limited;        // with a rate limit that nobody reaches
     uint8_t address[4];     // of the node
     uint64_t generation;    // of the order image; 0: 1
@@ -117,11 +118,16 @@ static inline void bench_build_order(struct bench_world *x)
                                         {x->is_stamped ? stamp[1] : second_v4, 4}},
                               six[] = {{bench_v6, 16}, {second_v6, 16}};
     const struct order_rrset sets[] = {{1, 30, four, 2}, {28, 30, six, 2}};
-    const struct order_answer_input answer = {ORDER_ANSWER, 0, 0, 2, sets, 2};
-    const uint32_t classes[8] = {0};
+    struct order_answer_input answer[8];
+    uint32_t classes[8];
+    const unsigned groups = x->groups ? x->groups : 1;
+    for (unsigned i = 0; i < 8; i++) {
+        answer[i] = (struct order_answer_input){ORDER_ANSWER, 0, 0, 2, sets, 2};
+        classes[i] = i % groups;
+    }
     struct order_service_input *service = calloc(x->services, sizeof *service);
     for (unsigned i = 0; i < x->services; i++)
-        service[i] = (struct order_service_input){x->service_flags, 1, 1u << 1 | 1u << 28, &answer, 1, classes};
+        service[i] = (struct order_service_input){x->service_flags, 1, 1u << 1 | 1u << 28, answer, groups, classes};
     if (order_image_build(service, x->services, 8, g, 1, 1, &x->order_image, &x->order_len) < 0)
         exit(1);
     free(service);

@@ -3,6 +3,7 @@
 // the validator accepts must be safe to answer from.
 #include "tests/fuzz/world.h"
 #include "table/image_pair.h"
+#include "table/order_choice.h"
 #include "table/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,14 +42,19 @@ static void ask_everything(struct answer_context *context)
         }
 }
 
-static void ask_regions(const void *image)
+static void ask_regions(const void *image, const void *order_image)
 {
+    const unsigned services = zone_image_index(image)->service_count;
     const struct zone_index *index = zone_image_index(image);
     const void *map = index->region_at ? image_at(image, index->region_at) : NULL;
     for (unsigned i = 0; map && i < 256; i++) {
         const uint8_t address[16] = {i & 1 ? 0x20 : (uint8_t)i, 1, 0xd, 0xb8, [4] = i & 3, [14] = (uint8_t)i};
         if (region_map_find_ipv4(map, address).scope_len > 32 || region_map_find_ipv6(map, address).scope_len > 128)
             abort();
+        for (unsigned n = 0; n < services; n++)
+            if (order_choose(image, order_image, n, address, false, true).scope_len > 32 ||
+                order_choose(image, order_image, n, address, true, true).scope_len > 128)
+                abort();
     }
 }
 
@@ -71,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc = zone_image_check(copy, w->zone_len, why);
     }
     if (rc == 0 && image_pair_check(context.zone_image, context.order_image, why) == 0) {
-        ask_regions(context.zone_image);
+        ask_regions(context.zone_image, context.order_image);
         ask_everything(&context);
     }
     free(copy);

@@ -12,7 +12,7 @@
 #include "table/order_image.h"
 #include "table/zone_builder.h"
 
-enum { WORLD_PREFIXES = 40 };
+enum { WORLD_PREFIXES = 100, WORLD_REGIONS = 100 };
 
 struct world {
     void *zone_image, *order_image;
@@ -76,8 +76,10 @@ static inline struct world *world_get(void)
     zone_builder_set_settings(b, &settings);
     struct region_prefix prefix[WORLD_PREFIXES] = {{{10}, 0, 8, 1}, {{0x20, 1}, 1, 16, 2}};
     for (unsigned i = 2; i < WORLD_PREFIXES; i++) // close together, so that the map has lists and more than one table
-        prefix[i] = (struct region_prefix){
-            {0x20, 1, 0xd, 0xb8, [4] = (uint8_t)(i & 3), [14] = (uint8_t)i}, 1, 120, (uint16_t)(1 + i % 2)};
+        prefix[i] = (struct region_prefix){{0x20, 1, 0xd, 0xb8, [4] = (uint8_t)(i & 3), [14] = (uint8_t)i},
+                                           1,
+                                           120,
+                                           (uint16_t)(1 + i % (WORLD_REGIONS - 1))};
     zone_builder_set_regions(b, prefix, WORLD_PREFIXES);
     name_from_text(name, "example.com");
     zone_builder_add_zone(b, name);
@@ -92,11 +94,14 @@ static inline struct world *world_get(void)
     const struct order_record record[] = {{(const uint8_t[]){192, 0, 2, 1}, 4}, {(const uint8_t[]){192, 0, 2, 2}, 4}};
     const struct order_rrset set = {1, 30, record, 2};
     const struct order_answer_input answer = {ORDER_ANSWER, 0, 22, 2, &set, 1};
-    const uint32_t classes[3] = {0};
+    const struct order_answer_input turned[] = {answer, answer}; // told apart by their number
+    uint32_t classes[WORLD_REGIONS];
+    for (unsigned i = 0; i < WORLD_REGIONS; i++)
+        classes[i] = i % 3 != 0;
     const struct order_answer_input plain = {ORDER_ANSWER, 0, 0, 2, &set, 1};
-    const struct order_service_input service[] = {{ORDER_BY_REGION, 1, 1u << 1 | 1u << 28, &answer, 1, classes},
+    const struct order_service_input service[] = {{ORDER_BY_REGION, 1, 1u << 1 | 1u << 28, turned, 2, classes},
                                                   {0, 1, 1u << 1 | 1u << 28, &plain, 1, classes}};
-    if (order_image_build(service, 2, 3, 1, 1, 1, &w.order_image, &w.order_len) < 0)
+    if (order_image_build(service, 2, WORLD_REGIONS, 1, 1, 1, &w.order_image, &w.order_len) < 0)
         abort();
     w.context = (struct answer_context){.zone_image = w.zone_image,
                                         .order_image = w.order_image,
