@@ -38,12 +38,17 @@ KINDS = {
     "no_out": (2, 0.2, 15, "line"),
     "delay": (2, 2, 15, "line"),
     "clock_step": (2, 2, 10, "clock"),
+    "database_clock_step": (2, 2, 10, "database_clock"),
     "disk_full": (2, 1, 15, "disk"),
     "reload_good": (3, 0, 0, "config"),
     "reload_bad": (3, 0, 0, "config"),
     "flood": (2, 1, 4, "flood"),
     "drain": (1, 1, 10, "operator"),
 }
+
+# What a database more than a minute ahead has written waits at the other site until the time has come, as it should: too long
+# for a run.
+DATABASE_STEPS_S = (-3600, -45, -10, 10, 45)
 
 
 def schedule(seed, seconds):
@@ -56,7 +61,7 @@ def schedule(seed, seconds):
         _, shortest, longest, occupies = KINDS[kind]
         lasts = chance.uniform(shortest, longest)
         more = {"step_s": chance.choice((-3600, -45, -10, 10, 45, 3600)), "delay_ms": chance.choice((10, 30, 60)),
-                "seed": chance.randrange(1 << 30)}
+                "seed": chance.randrange(1 << 30), "database_step_s": chance.choice(DATABASE_STEPS_S)}
         what = [(site, thing) for thing in occupies.split()]
         if all(free_at[thing] <= now for thing in what):
             until = min(now + lasts, seconds - 1)

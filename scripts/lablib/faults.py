@@ -186,13 +186,19 @@ class Faults:
 
     # ---- clock, disk, configuration, packets, operator ----
 
-    def begin_clock_step(self, site, fault):
+    def begin_clock_step(self, site, fault):  # of all programs of Signpost
         self.broke(site, "clock")
         set_clock(self.world, site.name, fault.more["step_s"])
 
     def end_clock_step(self, site, _):
         set_clock(self.world, site.name, 0)
         self.mended(site, "clock")
+
+    def begin_database_clock_step(self, site, fault):
+        set_clock(self.world, f"db-{site.name}", fault.more["database_step_s"])
+
+    def end_database_clock_step(self, site, _):
+        set_clock(self.world, f"db-{site.name}", 0)
 
     def begin_disk_full(self, site, _):
         self.broke(site, "disk")

@@ -26,7 +26,7 @@ class Node:
         self.folder = os.path.join(host.lab.directory, name)
         self.control_socket = f"{self.folder}/control.sock"
         self.dataplane = self.control = self.standby = None
-        self.before_control = []  # a program that starts the control process
+        self.before = []  # a program that starts the data plane and the control process
         self.write_config(settings)
 
     def write_config(self, settings):
@@ -53,14 +53,15 @@ control = {{ socket = "{self.control_socket}"; state_dir = "{self.folder}/contro
         return done.stdout.splitlines()
 
     def start_dataplane(self):
-        self.dataplane = self.host.start(f"{self.name}-dataplane", [program("signpost-dataplane"), *self.arguments()])
+        self.dataplane = self.host.start(f"{self.name}-dataplane", [*self.before, program("signpost-dataplane"),
+                                                                    *self.arguments()])
 
     def start_standby(self):
         self.standby = self.host.start(f"{self.name}-standby",
                                        [program("signpost-standby"), *self.arguments("standby-args")])
 
     def start_control(self):
-        self.control = self.host.start(f"{self.name}-control", [*self.before_control, program("signpost-control"), "--config",
+        self.control = self.host.start(f"{self.name}-control", [*self.before, program("signpost-control"), "--config",
                                                                 self.config])
 
     def start(self):

@@ -45,10 +45,10 @@ def begin_template(lab):
 
 
 class Postgres:
-    """`template` is what begin_template returned."""
+    """`template` is what begin_template returned; `before` starts the server (see clock.py)."""
 
-    def __init__(self, host, name, address, template, is_sync=False):
-        self.host, self.name, self.address = host, name, address
+    def __init__(self, host, name, address, template, is_sync=False, before=()):
+        self.host, self.name, self.address, self.before = host, name, address, before
         self.folder = os.path.join(host.lab.directory, name)
         if template.popen.wait() != 0:
             raise RuntimeError("initdb failed; see initdb.log in the laboratory's log folder")
@@ -66,8 +66,8 @@ class Postgres:
         pid_file = f"{self.folder}/data/postmaster.pid"
         if os.path.exists(pid_file):  # after kill -9; its number may be another program's by now
             os.unlink(pid_file)
-        self.process = self.host.start("postgres", [*AS_USER, f"{server_folder()}/postgres", "-D", f"{self.folder}/data"],
-                                       stop_signal=signal.SIGINT)
+        self.process = self.host.start("postgres", [*AS_USER, *self.before, f"{server_folder()}/postgres", "-D",
+                                                    f"{self.folder}/data"], stop_signal=signal.SIGINT)
 
     def wait_ready(self, seconds=20):
         return wait_until(self.is_ready, seconds, f"PostgreSQL {self.name} answers", pause=0.05)

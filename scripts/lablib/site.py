@@ -36,6 +36,7 @@ class Site:
         self.node_address, self.node_address6 = f"{net4}.53", f"{net6}53"
         self.database_address = f"{net4}.90"
         self.template = template
+        self.before = with_clock(self.lab, name) if self.lab.is_rough else []  # starts each program of Signpost
         self.node_host = network.add_host(f"{name}-ns", 53)
         self.balancer_host = network.add_host(f"{name}-lb", 80)
         self.web_hosts = [network.add_host(f"{name}-web{n}", 80 + n) for n in (1, 2)]
@@ -47,7 +48,8 @@ class Site:
                      for number, host in enumerate(self.web_hosts, 1)]
         self.balancer = Balancer(self.balancer_host, self.name, [f"{self.address}:80", f"[{self.address6}]:80"],
                                  f"{self.address}:8404", self.webs, health="/health", keyword=f"db-{self.name}")
-        self.database = Postgres(self.database_host, f"db-{self.name}", self.database_address, self.template)
+        self.database = Postgres(self.database_host, f"db-{self.name}", self.database_address, self.template,
+                                 before=with_clock(self.lab, f"db-{self.name}") if self.lab.is_rough else ())
 
     def wait_database(self):
         """Waits for PostgreSQL and fills it."""
@@ -61,10 +63,10 @@ class Site:
             with open(os.path.join(EXAMPLES, "zones", zone), encoding="utf-8") as file:
                 lab.write(f"{name}/zones/{zone}", file.read())
         self.node = Node(self.node_host, name, self.name, "af_packet:eth0", [self.node_address, self.node_address6], text)
+        self.node.before = self.before
         if lab.is_rough:
             for part in ("control", "dataplane"):
                 lab.mount_small(f"{name}/{part}", SMALL_DISK)
-            self.node.before_control = with_clock(lab, self.name)
         self.node.start()
 
     def wait_row(self, query, wanted, seconds=15):

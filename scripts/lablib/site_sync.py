@@ -80,8 +80,8 @@ class SiteSync:
         return self.command("--json", "parked").splitlines()
 
     def start(self):
-        self.process = self.site.node_host.start(f"dbsync-{self.site.name}", [program("signpost-dbsync"), "--config",
-                                                                              self.config, "run"])
+        self.process = self.site.node_host.start(f"dbsync-{self.site.name}", [*self.site.before, program("signpost-dbsync"),
+                                                                              "--config", self.config, "run"])
 
     def kill(self):
         self.process.kill()

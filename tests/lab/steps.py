@@ -14,6 +14,17 @@ def why(node, site):
     return next(known["why"] for known in node.ask("sites")["sites"] if known["name"] == site)
 
 
+def finds(node, site, group, *reasons, seconds=8):
+    """The node's own probes come to find too few good servers in the group, for one of these reasons (its words, or a part of
+    them). Not the verdict's reason: that is whoever said so first, and the balancer may."""
+    def has_found():
+        known = next(known for known in node.ask("sites")["sites"] if known["name"] == site)
+        seen = next(seen for seen in known["groups"] if seen["name"] == group)
+        last = [server["last"] for server in seen["servers"] if server["state"] == "down"]
+        return seen["good"] < seen["need"] and all(any(reason in text for reason in reasons or ("",)) for text in last)
+    wait_until(has_found, seconds, f"{node.name} finds too few servers in group {group} of {site}", pause=0.05)
+
+
 def becomes(world, *names, seconds=15, at=None):
     """Both nodes (or those said) come to answer with these sites; in both families."""
     for client in at or world.clients():

@@ -10,7 +10,7 @@ import pytest
 
 from lablib.process import wait_until
 from lablib.site import example
-from steps import becomes, stays, why
+from steps import becomes, finds, stays, why
 
 # The documentation's configuration "internal" with the addresses of this world: the balancer's indication alone.
 BALANCER_ALONE = (example("internal").replace("10.1.0.", "192.0.2.").replace("10.2.0.", "198.51.100.")
@@ -77,7 +77,7 @@ def test_claim_04_05_06_the_site_goes_with_its_database_while_the_web_servers_st
     becomes(world, "fra")
     health = world.client.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://192.0.2.81:8080/health").stdout
     assert health == "200", "the web servers serve all the while"
-    assert "database" in why(world.ams.node, "ams")
+    finds(world.ams.node, "ams", "database")
     world.ams.database.start()
     becomes(world, "ams", "fra", seconds=30)
 
@@ -89,7 +89,7 @@ def test_claim_05_a_page_from_another_database_is_not_enough(world):
     becomes(world, "fra")
     page = world.client.run("curl", "-s", "http://192.0.2.81:8080/db").stdout
     assert "Database: db-fra" in page
-    assert "keyword" in why(world.ams.node, "ams")
+    finds(world.ams.node, "ams", "database", "keyword")
     for web in world.ams.webs:
         web.publish()
     becomes(world, "ams", "fra", seconds=20)
