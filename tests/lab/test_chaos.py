@@ -10,6 +10,7 @@ import pytest
 
 from lablib import world as module
 from lablib.chaos import KINDS, Answer, Truth, judge, schedule
+from lablib.faults import FLOOD
 from lablib.writers import Ledger
 
 CHAOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "chaos")
@@ -115,4 +116,4 @@ def test_a_short_run_holds_and_leaves_nothing():
     assert figures["violations"] == 0 and figures["faults"] > 5 and figures["answers_checked"] > 500
     assert figures["queries_on_healthy_nodes"] > 1000 and figures["writes_acknowledged"] > 50
     assert left_behind(re.search(r"laboratory in (\S+)", done.stderr).group(1)) == []
-    assert not subprocess.run(["pgrep", "-f", "lablib/flood.py"], capture_output=True, check=False).stdout
+    assert not subprocess.run(["pgrep", "-f", FLOOD], capture_output=True, check=False).stdout
