@@ -6,7 +6,6 @@ daemons, which can cut the link after any number of octets.
 """
 import json
 import os
-import queue
 import re
 import socket
 import sqlite3
@@ -64,14 +63,14 @@ class Authority:
 
 
 class Cutter:
-    """A TCP proxy on the loopback interface to a port or a Unix socket. `cut_every` octets (either way) it cuts the
-    connection; `is_open` False refuses; each way takes `delay_s`."""
+    """A TCP proxy on the loopback interface (or at `listener`) to a port or a Unix socket. `cut_every` octets (either way) it
+    cuts the connection; `is_open` False refuses."""
 
-    def __init__(self, target, delay_s=0):
-        self.target, self.delay_s = target, delay_s
+    def __init__(self, target, listener=None):
+        self.target = target
         self.cut_every, self.is_open, self.cuts, self.octets = 0, True, 0, 0
         self.stopped = False
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.listener.getsockname()[1]
         self.pairs = []
         self.lock = threading.Lock()
@@ -107,31 +106,14 @@ class Cutter:
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._copy, args=(source, sink, pair), daemon=True).start()
 
-    def _send_late(self, sink, line, pair):
-        """What is on the line arrives in its order, each piece when it is due."""
-        try:
-            while (due_and_data := line.get()) is not None:
-                time.sleep(max(due_and_data[0] - time.monotonic(), 0))
-                sink.sendall(due_and_data[1])
-        except OSError:
-            pass
-        self._close(pair)
-
     def _copy(self, source, sink, pair):
-        line = None
-        if self.delay_s:
-            line = queue.Queue(maxsize=4096)
-            threading.Thread(target=self._send_late, args=(sink, line, pair), daemon=True).start()
         try:
             while True:
                 data = source.recv(65536)
                 if not data:
                     break
                 left = pair["limit"] - pair["octets"] if pair["limit"] else len(data)
-                if line:
-                    line.put((time.monotonic() + self.delay_s, data[:left]))
-                else:
-                    sink.sendall(data[:left])
+                sink.sendall(data[:left])
                 pair["octets"] += len(data)
                 self.octets += len(data)
                 if pair["limit"] and pair["octets"] >= pair["limit"]:
@@ -139,10 +121,7 @@ class Cutter:
                     break
         except OSError:
             pass
-        if line:
-            line.put(None)
-        else:
-            self._close(pair)
+        self._close(pair)
 
     def _close(self, pair):
         for one in pair["sockets"]:
