@@ -207,7 +207,7 @@ test-unit: $(UNIT_BINS) $(FUZZ_BINS) ## only what needs no network namespace and
 	@FLAVOUR=$(FLAVOUR) scripts/run-tests unit fuzz-replay
 check: deps all test-bins ## test, and the long simulator runs
 	@FLAVOUR=$(FLAVOUR) SIGNPOST_SIM_RUNS=10000 scripts/run-tests unit fuzz-replay dpdk system
-test-lab: deps-lab all $(PG_PROGRAMS) ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
+test-lab: deps-lab all $(PG_PROGRAMS) $(OBJ)/tests/all_sim_dbsync ## the claims on two whole sites of real servers, and comparisons; about 20 minutes
 	@scripts/run-tests lab
 chaos: deps-lab all ## random faults on two whole sites for SECONDS (600); SEED replays them
 	@scripts/chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

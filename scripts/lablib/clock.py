@@ -12,11 +12,16 @@ def with_clock(lab, name):
     Not by the environment of the whole start: what comes before the program would then leave its semaphores in the machine's
     /dev/shm, not in the program's own.
     """
+    set_clock(lab, name, 0)
+    return read_from(lab.path(f"clock-{name}"))
+
+
+def read_from(path):
+    """The same for a file that holds an offset in seconds, "+3600"."""
     found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     if not found:
         return []
-    set_clock(lab, name, 0)
-    return ["env", f"LD_PRELOAD={found[0]}", f"FAKETIME_TIMESTAMP_FILE={lab.path(f'clock-{name}')}", "FAKETIME_CACHE_DURATION=1",
+    return ["env", f"LD_PRELOAD={found[0]}", f"FAKETIME_TIMESTAMP_FILE={path}", "FAKETIME_CACHE_DURATION=1",
             "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1"]
 
 

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+from .clock import read_from
 from .process import children_of, cpu_of, stat_of, wait_until
 
 SETTINGS = """
@@ -42,8 +43,10 @@ def as_user():
 class Cluster:
     """One server with a database `app`."""
 
-    def __init__(self, folder, cores=None, fsync=True, shared_buffers="128MB"):
+    def __init__(self, folder, cores=None, fsync=True, shared_buffers="128MB", own_clock=False):
+        """`own_clock`: the server's time is what the file `<folder>.clock` says (clock.py)."""
         self.folder, self.cores = folder, cores
+        self.clock = f"{folder}.clock" if own_clock else None
         self.process = None
         self.bin = server_folder()
         os.makedirs(folder)
@@ -64,7 +67,11 @@ class Cluster:
         pid_file = f"{self.folder}/data/postmaster.pid"
         if os.path.exists(pid_file):  # after kill -9; its number may be another program's by now
             os.unlink(pid_file)
-        command = [*as_user(), f"{self.bin}/postgres", "-D", f"{self.folder}/data"]
+        clock = read_from(self.clock) if self.clock else []
+        if clock and not os.path.exists(self.clock):
+            with open(self.clock, "w", encoding="ascii") as file:
+                file.write("+0\n")
+        command = [*as_user(), *clock, f"{self.bin}/postgres", "-D", f"{self.folder}/data"]
         if self.cores:
             command = ["taskset", "-c", self.cores, *command]
         with open(f"{self.folder}.log", "ab") as log:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lablib.clock import read_from
 from lablib.dbsync import PostgresPair
 from lablib.lab import BUILD
 from lablib.pg_pair import Pair, server_folder
@@ -16,6 +17,7 @@ from lablib.process import wait_until
 from lablib.products import Ours
 
 PROGRAM = os.path.join(BUILD, "release", "tests", "dbsync_pg")
+DAYS = os.environ.get("SIGNPOST_PG_DAYS", "4")
 KILLS = int(os.environ.get("SIGNPOST_PG_KILLS", "200"))
 pytestmark = pytest.mark.skipif(server_folder() is None, reason="no PostgreSQL server is installed")
 
@@ -25,6 +27,23 @@ def test_matrix_types_and_commit_orders():
         env = {**os.environ, "SIGNPOST_PG_A": pair.a.conninfo(), "SIGNPOST_PG_B": pair.b.conninfo()}
         done = subprocess.run([PROGRAM], env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.skipif(not read_from(""), reason="libfaketime is not installed")
+def test_simulated_days_on_two_clusters_whose_clocks_go_wrong():
+    """The scripts of the simulator (tests/sim) with real servers: partitions, skew of an hour either way, ended sessions."""
+    with Pair(fsync=False, own_clock=True) as pair:
+        env = {**os.environ, "SIGNPOST_PG_A": pair.a.conninfo(), "SIGNPOST_PG_B": pair.b.conninfo(), "SIGNPOST_PG_DAYS": DAYS,
+               "SIGNPOST_PG_CLOCK_A": pair.a.clock, "SIGNPOST_PG_CLOCK_B": pair.b.clock}
+        done = subprocess.run([PROGRAM, "--gtest_filter=PgWorld.*"], env=env, capture_output=True, text=True, check=False,
+                              timeout=600)
+    assert done.returncode == 0 and "[  PASSED  ] 1 test." in done.stdout, done.stdout[-4000:]
+
+
+def test_simulated_days_on_two_sqlite_files():
+    done = subprocess.run([os.path.join(os.path.dirname(PROGRAM), "all_sim_dbsync"), "--gtest_filter=*files"],
+                          env={**os.environ, "SIGNPOST_SIM_FILES": "20"}, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0 and "[  PASSED  ] 1 test." in done.stdout, done.stdout[-4000:]
 
 
 def test_a_link_cut_every_few_hundred_kilobytes_of_a_large_catch_up_costs_what_was_on_its_way():

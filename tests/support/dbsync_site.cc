@@ -12,7 +12,7 @@ namespace dbsync_test
 namespace
 {
 int64_t clocks[64];
-sqlite3_vfs shims[64];
+sqlite3_vfs shims[2][64]; // over memory, over disk
 
 template <unsigned N> int current_time(sqlite3_vfs *, sqlite3_int64 *milliseconds)
 {
@@ -23,13 +23,16 @@ template <unsigned N> int current_time(sqlite3_vfs *, sqlite3_int64 *millisecond
 template <unsigned N> void register_shims()
 {
     if constexpr (N > 0) {
-        static std::string names[64];
-        names[N] = "site" + std::to_string(N);
-        shims[N] = *sqlite3_vfs_find("memdb");
-        shims[N].zName = names[N].c_str();
-        shims[N].pNext = nullptr;
-        shims[N].xCurrentTimeInt64 = current_time<N>;
-        sqlite3_vfs_register(&shims[N], 0);
+        static std::string names[2];
+        for (int where : {IN_MEMORY, ON_DISK}) {
+            sqlite3_vfs &shim = shims[where][N];
+            names[where] = (where == ON_DISK ? "disk" : "site") + std::to_string(N);
+            shim = *sqlite3_vfs_find(where == ON_DISK ? nullptr : "memdb");
+            shim.zName = names[where].c_str();
+            shim.pNext = nullptr;
+            shim.xCurrentTimeInt64 = current_time<N>;
+            sqlite3_vfs_register(&shim, 0);
+        }
         clocks[N] = 1700000000000000;
         register_shims<N - 1>();
     }
@@ -43,11 +46,13 @@ int64_t &clock_of(unsigned site)
     return clocks[site];
 }
 
-Site::Site(unsigned number_, const std::string &database) : number(number_), name("site" + std::to_string(number_))
+Site::Site(unsigned number_, const std::string &database, storage where)
+    : number(number_), name("site" + std::to_string(number_))
 {
     static std::atomic<unsigned> serial{0};
     clock_of(number);
-    url = "file:/" + database + std::to_string(serial++) + "?vfs=" + name;
+    url = where == ON_DISK ? "file:" + database + "?vfs=disk" + std::to_string(number)
+                           : "file:/" + database + std::to_string(serial++) + "?vfs=" + name;
     EXPECT_EQ(sqlite3_open_v2(url.c_str(), &app, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, nullptr),
               SQLITE_OK);
     sqlite3_busy_timeout(app, 5000);

@@ -2,7 +2,8 @@
 // One site of a test: a SQLite database in memory that an application writes and a door reads and writes.
 //
 // The databases live in SQLite's "memdb" file system, so that application and door have connections of their own, as
-// they have to a file. Both ask a wrapper of it for the time: each site has its own clock, which the test sets.
+// they have to a file, or in files. Both ask a wrapper of the file system for the time: each site has its own clock,
+// which the test sets.
 #pragma once
 
 #include <sqlite3.h>
@@ -23,10 +24,13 @@ namespace dbsync_test
 // A number of a site's own clock: microseconds since 1970.
 int64_t &clock_of(unsigned site);
 
+enum storage { IN_MEMORY, ON_DISK };
+
 class Site
 {
   public:
-    Site(unsigned number, const std::string &database);
+    // `database`: a prefix of its name in memory, or a path.
+    Site(unsigned number, const std::string &database, storage where = IN_MEMORY);
     ~Site();
     Site(const Site &) = delete;
 
