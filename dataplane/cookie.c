@@ -27,31 +27,6 @@ void cookie_make(uint8_t out[EDNS_COOKIE_SERVER_LEN], const uint8_t client[EDNS_
     put_hash(out, client, address, is_ipv6, secret);
 }
 
-// Serial number arithmetic (RFC 9018 section 4.3).
-static inline int32_t age_of(uint64_t head, uint32_t now_s)
-{
-    return (int32_t)(now_s - __builtin_bswap32((uint32_t)(head >> 32)));
-}
-
-// Whether the query has a server cookie that can be one of ours, by its length, version and time.
-static inline bool is_in_question(struct cookie_query query, uint32_t now_s)
-{
-    if (query.server_len != EDNS_COOKIE_SERVER_LEN || query.server[0] != 1)
-        return false;
-    uint64_t head;
-    memcpy(&head, query.server, sizeof head);
-    const int32_t age_s = age_of(head, now_s);
-    return age_s <= COOKIE_MAX_AGE_S && age_s >= -COOKIE_MAX_FUTURE_S;
-}
-
-uint64_t cookie_head_of(struct cookie_query query, uint32_t now_s)
-{
-    uint64_t head = cookie_head(now_s);
-    if (is_in_question(query, now_s))
-        memcpy(&head, query.server, sizeof head); // RFC 9018 section 4.2: the reserved octets are hashed as they came
-    return head;
-}
-
 // With a server cookie in question that is not of the current secret.
 static enum cookie_verdict settle_other(uint8_t *out, struct cookie_query query, const uint8_t *address, bool is_ipv6,
                                         uint32_t now_s, const uint8_t (*secret)[COOKIE_SECRET_LEN],
@@ -73,13 +48,13 @@ enum cookie_verdict cookie_settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint
                                        struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
-    const bool is_ours = is_in_question(query, now_s);
+    const bool is_ours = cookie_is_in_question(query, now_s);
     if (is_ours) {
         uint64_t sent;
         memcpy(&sent, query.server + 8, sizeof sent);
         if (sent != hash) // one comparison of a whole word: its time tells nothing
             return settle_other(out, query, address, is_ipv6, now_s, secret, secret_count);
-        if (age_of(head, now_s) > COOKIE_RENEW_S) {
+        if (cookie_age(head, now_s) > COOKIE_RENEW_S) {
             cookie_make(out, query.client, address, is_ipv6, now_s, secret[0]);
             return COOKIE_GOOD;
         }

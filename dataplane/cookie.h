@@ -56,8 +56,31 @@ static inline uint64_t cookie_head(uint32_t now_s)
     return 1 | (uint64_t)__builtin_bswap32(now_s) << 32;
 }
 
+// Serial number arithmetic (RFC 9018 section 4.3).
+static inline int32_t cookie_age(uint64_t head, uint32_t now_s)
+{
+    return (int32_t)(now_s - __builtin_bswap32((uint32_t)(head >> 32)));
+}
+
+// Whether the query has a server cookie that can be one of ours, by its length, version and time.
+static inline bool cookie_is_in_question(struct cookie_query query, uint32_t now_s)
+{
+    if (query.server_len != EDNS_COOKIE_SERVER_LEN || query.server[0] != 1)
+        return false;
+    uint64_t head;
+    memcpy(&head, query.server, sizeof head);
+    const int32_t age_s = cookie_age(head, now_s);
+    return age_s <= COOKIE_MAX_AGE_S && age_s >= -COOKIE_MAX_FUTURE_S;
+}
+
 // The head to hash under the current secret first: the sent cookie's when that may be one of ours, else a new one.
-uint64_t cookie_head_of(struct cookie_query query, uint32_t now_s);
+static inline uint64_t cookie_head_of(struct cookie_query query, uint32_t now_s)
+{
+    uint64_t head = cookie_head(now_s);
+    if (cookie_is_in_question(query, now_s))
+        memcpy(&head, query.server, sizeof head); // RFC 9018 section 4.2: the reserved octets are hashed as they came
+    return head;
+}
 
 static inline void cookie_fill(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
                                const uint8_t *address, bool is_ipv6, uint32_t now_s)
@@ -90,11 +113,16 @@ static inline enum cookie_verdict cookie_settle(const struct cookie_batch *batch
                                                 const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
     const uint64_t head = batch->word[1][lane], hash = batch->hash[lane];
-    if (query.server_len)
+    uint64_t sent[2] = {0, 0};
+    if (query.server_len == EDNS_COOKIE_SERVER_LEN)
+        memcpy(sent, query.server, sizeof sent);
+    // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
+    const bool is_good = (sent[0] == head) & (sent[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S;
+    if (query.server_len && !is_good)
         return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
     memcpy(out, &head, sizeof head);
     memcpy(out + sizeof head, &hash, sizeof hash);
-    return COOKIE_NONE;
+    return is_good ? COOKIE_GOOD : COOKIE_NONE;
 }
 
 #ifdef __cplusplus

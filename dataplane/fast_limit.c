@@ -34,10 +34,14 @@ void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned c
         if (!is_counted(q))
             continue;
         number[counted] = (uint8_t)i;
-        response[counted++] = (struct rate_limit_response){fast_client(q, slot[i].frame), q->hash >> 32,
-                                                           (q->marks & FAST_IPV6) != 0, (uint8_t)class_of(q), 0};
+        struct rate_limit_response *r = &response[counted++];
+        r->client = fast_client(q, slot[i].frame);
+        r->name = q->hash >> 32;
+        r->is_ipv6 = (q->marks & FAST_IPV6) != 0;
+        r->response_class = (uint8_t)class_of(q);
     }
-    rate_limit_check(b->rate_limit, b->settings, b->now_ns, response, counted);
+    if (rate_limit_check(b->rate_limit, b->settings, b->now_ns, response, counted) == 0)
+        return;
     for (unsigned i = 0; i < counted; i++) {
         if (response[i].verdict == RATE_LIMIT_PASS)
             continue;

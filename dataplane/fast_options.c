@@ -27,32 +27,32 @@ static_assert((int)FAST_OPT_MAX <= (int)FAST_OPT_ROOM, "every reply has room");
 #define SUBNET4_HEAD 0x0000010000000800ull
 #define SUBNET4_MASK 0xff00ffff00ffffffull
 
-// The subnet of the option at `option`, whose address is in `o`, comes back with a scope of zero for the time being
-// (RFC 7871 section 7.2.1). A second one is left to the plain way.
-static inline bool put_subnet(struct fast_options *o, const uint8_t *option, unsigned bits, unsigned option_len,
-                              bool is_ipv6)
+// The subnet of the option at `option`, of `len` octets, whose address is given, comes back with a scope of zero for
+// the time being (RFC 7871 section 7.2.1). A second one is left to the plain way.
+static inline bool put_subnet(struct fast_options *o, const uint8_t *option, unsigned len, __m128i address,
+                              unsigned bits, bool is_ipv6)
 {
     if (o->subnet_len)
         return false;
-    o->subnet_len = (uint8_t)(OPTION_HEAD_LEN + option_len);
+    o->subnet_len = (uint8_t)len;
     o->subnet_bits = (uint8_t)bits;
     o->is_subnet_ipv6 = is_ipv6;
+    store_block(o->subnet, address);
     store64(o->reply + SUBNET_AT, load64(option));
-    store_block(o->reply + SUBNET_AT + OPTION_HEAD_LEN + SUBNET_HEAD_LEN, load_aligned(o->subnet));
+    store_block(o->reply + SUBNET_AT + OPTION_HEAD_LEN + SUBNET_HEAD_LEN, address);
     return true;
 }
 
 // RFC 7871 section 6 of an IPv4 subnet, `head` its first octets; whatever is not exactly so is left to the plain way.
-static inline bool take_subnet4(struct fast_options *o, const uint8_t *option, uint64_t head)
+static inline bool take_subnet4(struct fast_options *o, const uint8_t *option, uint64_t head, unsigned len)
 {
-    const unsigned bits = head >> 48 & 0xff, bytes = (bits + 7) / 8, option_len = head >> 24 & 0xff;
-    if (bits > 32 || option_len != SUBNET_HEAD_LEN + bytes)
+    const unsigned bits = head >> 48 & 0xff, bytes = (bits + 7) / 8;
+    if (bits > 32 || len != OPTION_HEAD_LEN + SUBNET_HEAD_LEN + bytes)
         return false;
     const uint32_t sent = load32(option + OPTION_HEAD_LEN + SUBNET_HEAD_LEN) & (uint32_t)((1ull << 8 * bytes) - 1);
-    if ((uint64_t)__builtin_bswap32(sent) & UINT32_MAX >> (bits & 31) && bits != 32)
+    if (__builtin_bswap32(sent) & UINT32_MAX >> (bits & 31) && bits != 32)
         return false; // bits past the prefix
-    store_block(o->subnet, _mm_cvtsi32_si128((int)sent));
-    return put_subnet(o, option, bits, option_len, false);
+    return put_subnet(o, option, len, _mm_cvtsi32_si128((int)sent), bits, false);
 }
 
 // The same of IPv6.
@@ -63,10 +63,10 @@ static bool take_subnet6(struct fast_options *o, const uint8_t *option, unsigned
     const unsigned bits = data[2], bytes = (bits + 7) / 8;
     if (data[0] != 0 || data[1] != 2 || data[3] != 0 || bits > 128 || option_len != SUBNET_HEAD_LEN + bytes)
         return false;
-    store_block(o->subnet, _mm_and_si128(load_block(data + SUBNET_HEAD_LEN), load_block(keep + 16 - bytes)));
-    if (bits % 8 && o->subnet[bytes - 1] & 0xff >> bits % 8)
+    const __m128i address = _mm_and_si128(load_block(data + SUBNET_HEAD_LEN), load_block(keep + 16 - bytes));
+    if (bits % 8 && data[SUBNET_HEAD_LEN + bytes - 1] & 0xff >> bits % 8)
         return false;
-    return put_subnet(o, option, bits, option_len, true);
+    return put_subnet(o, option, OPTION_HEAD_LEN + option_len, address, bits, true);
 }
 
 // Options that are not of the most common shapes. Not inlined, as they are not.
@@ -88,24 +88,30 @@ static inline bool take_cookie(struct fast_options *o, const uint8_t *option, un
     return true;
 }
 
-// Walks the options up to `end`; false: they are left to the plain way. Bounds are looked at by the place where the
-// walk ends: an option that is too long leads past it.
-static inline bool walk(struct fast_options *o, const uint8_t *at, const uint8_t *end)
+// Walks the options up to `end`; false: they are left to the plain way, or, unless all are looked at, to the long walk.
+// Bounds are looked at by the place where the walk ends: an option that is too long leads past it.
+static inline __attribute__((always_inline)) bool walk(struct fast_options *o, const uint8_t *at, const uint8_t *end,
+                                                       bool takes_all)
 {
     for (unsigned i = 0; i < OPTIONS_MAX && at + OPTION_HEAD_LEN <= end; i++) {
         const uint64_t head = load64(at);
+        unsigned len = OPTION_HEAD_LEN + EDNS_COOKIE_CLIENT_LEN;
         bool is_taken;
-        if ((uint32_t)head == COOKIE_CLIENT_HEAD)
+        if ((uint32_t)head == COOKIE_CLIENT_HEAD) {
             is_taken = take_cookie(o, at, EDNS_COOKIE_CLIENT_LEN);
-        else if ((uint32_t)head == COOKIE_HEAD)
+        } else if ((head & SUBNET4_MASK) == SUBNET4_HEAD) {
+            len = OPTION_HEAD_LEN + (head >> 24 & 0xff);
+            is_taken = take_subnet4(o, at, head, len);
+        } else if ((uint32_t)head == COOKIE_HEAD) {
+            len = OPTION_HEAD_LEN + COOKIE_LEN;
             is_taken = take_cookie(o, at, COOKIE_LEN);
-        else if ((head & SUBNET4_MASK) == SUBNET4_HEAD)
-            is_taken = take_subnet4(o, at, head);
-        else
-            is_taken = take_other(o, at);
+        } else {
+            len = OPTION_HEAD_LEN + swap16((unsigned)(head >> 16));
+            is_taken = takes_all && take_other(o, at);
+        }
         if (!is_taken)
             return false;
-        at += OPTION_HEAD_LEN + swap16((unsigned)(head >> 16));
+        at += len;
     }
     return at == end;
 }
@@ -139,30 +145,10 @@ static inline unsigned start_cookie(struct fast_burst *b, struct fast_query *q, 
     return at + OPTION_HEAD_LEN + COOKIE_LEN;
 }
 
-// Takes back what the settings do not answer.
-static __attribute__((noinline)) void keep_silent(const struct fast_burst *b, struct fast_options *o,
-                                                  const uint8_t *opt)
-{
-    const uint8_t cookie_len = b->answers_cookies ? o->cookie_len : 0;
-    if (!b->answers_subnets)
-        start_opt(b, o, opt);
-    o->cookie_len = cookie_len;
-}
-
-unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
+// The answer's record as far as it is known, and the query's marks.
+static inline __attribute__((always_inline)) unsigned finish(struct fast_burst *b, struct fast_query *q, unsigned len)
 {
     struct fast_options *o = &q->options;
-    // Owner 0, type 41, any size, extended rcode and version 0, flags but for DO 0.
-    if ((load64(opt) & 0x7fffff0000ffffffull) != 41u << 16 || opt[8] != 0)
-        return 0;
-    const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
-    if (len > OPT_WALK_MAX)
-        return 0;
-    start_opt(b, o, opt);
-    if (!walk(o, opt + FAST_OPT_LEN, opt + len))
-        return 0;
-    if (!b->answers_all)
-        keep_silent(b, o, opt);
     uint64_t marks = FAST_EDNS | FAST_OPTIONS;
     unsigned reply_len = FAST_OPT_LEN + o->subnet_len;
     if (o->subnet_len)
@@ -176,6 +162,37 @@ unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uin
     o->query_len = (uint16_t)len;
     q->marks = marks;
     return len;
+}
+
+// With options that are not common, or that the settings do not answer.
+static __attribute__((noinline)) unsigned take_long(struct fast_burst *b, struct fast_query *q, const uint8_t *opt,
+                                                    unsigned len)
+{
+    struct fast_options *o = &q->options;
+    start_opt(b, o, opt);
+    if (!walk(o, opt + FAST_OPT_LEN, opt + len, true))
+        return 0;
+    const uint8_t cookie_len = b->answers_cookies ? o->cookie_len : 0;
+    if (!b->answers_subnets)
+        start_opt(b, o, opt);
+    o->cookie_len = cookie_len;
+    return finish(b, q, len);
+}
+
+// Nothing is called but at its end: it has the registers to itself.
+unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
+{
+    struct fast_options *o = &q->options;
+    // Owner 0, type 41, any size, extended rcode and version 0, flags but for DO 0.
+    if ((load64(opt) & 0x7fffff0000ffffffull) != 41u << 16 || opt[8] != 0)
+        return 0;
+    const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
+    if (len > OPT_WALK_MAX)
+        return 0;
+    start_opt(b, o, opt);
+    if (!b->answers_all || !walk(o, opt + FAST_OPT_LEN, opt + len, false))
+        return take_long(b, q, opt, len);
+    return finish(b, q, len);
 }
 
 #endif

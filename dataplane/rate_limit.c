@@ -237,12 +237,13 @@ static __attribute__((noinline)) enum rate_limit_verdict refuse(struct rate_limi
     return settings->rate_slip && limit->over % settings->rate_slip == 0 ? RATE_LIMIT_SLIP : RATE_LIMIT_DROP;
 }
 
-void rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
-                      struct rate_limit_response *response, unsigned count)
+unsigned rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
+                          struct rate_limit_response *response, unsigned count)
 {
     struct {
         uint64_t word, narrow;
     } hashed[RATE_LIMIT_MANY_MAX];
+    unsigned over = 0;
     take_time(limit, settings, now_ns);
     for (unsigned i = 0; i < count; i++) {
         const struct rate_limit_response *r = &response[i];
@@ -254,6 +255,11 @@ void rate_limit_check(struct rate_limit *limit, const struct zone_settings *sett
         struct rate_limit_response *r = &response[i];
         const bool is_over = r->is_ipv6 ? climb6(limit, hashed[i].narrow, hashed[i].word, r->response_class)
                                         : climb(limit, hashed[i].narrow, hashed[i].word, 0, r->response_class);
-        r->verdict = is_over ? (uint8_t)refuse(limit, settings) : (uint8_t)RATE_LIMIT_PASS;
+        r->verdict = RATE_LIMIT_PASS;
+        if (__builtin_expect(is_over, 0)) {
+            r->verdict = (uint8_t)refuse(limit, settings);
+            over++;
+        }
     }
+    return over;
 }

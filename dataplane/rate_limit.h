@@ -38,12 +38,12 @@ struct rate_limit_response {
     uint8_t verdict;        // enum rate_limit_verdict: what to do with it
 };
 
-// Counts responses one after the other, `count` of them, at most RATE_LIMIT_MANY_MAX, and fills in their verdicts; the
-// memory for all is asked for at once. `settings` gives rate_per_s, rate_burst, rate_slip (every n-th response over the
-// limit slips, 0: none). The rates are those of the node: receive-side scaling spreads a network's packets over the
-// workers, and each acts on its share. A clock that goes back stands.
-void rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
-                      struct rate_limit_response response[], unsigned count);
+// Counts responses one after the other, `count` of them, at most RATE_LIMIT_MANY_MAX, and fills in their verdicts;
+// returns how many do not pass. The memory for all is asked for at once. `settings` gives rate_per_s, rate_burst,
+// rate_slip (every n-th response over the limit slips, 0: none). The rates are those of the node: receive-side scaling
+// spreads a network's packets over the workers, and each acts on its share. A clock that goes back stands.
+unsigned rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
+                          struct rate_limit_response response[], unsigned count);
 
 #ifdef __cplusplus
 }
