@@ -3,6 +3,7 @@
 #pragma once
 
 #include "table/order_image.h"
+#include "table/zone_image.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,9 +21,33 @@ struct order_choice {
 struct order_choice order_choose(const void *zone_image, const void *order_image, unsigned service,
                                  const uint8_t *address, bool is_ipv6, bool wants_scope);
 
+enum { ORDER_BUCKET_BITS_IPV4 = 24, ORDER_BUCKET_BITS_IPV6 = 56 }; // see order_bucket
+
+// How far the answer of a group of several regions reaches around an address that lies in one of them.
+uint8_t order_group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
+                          const uint8_t *address, bool is_ipv6);
+
 // The same when the region is known, for those who looked for many at once; `match` is of this address, or of no map.
-struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
-                                    const uint8_t *address, bool is_ipv6, struct region_match match, bool wants_scope);
+static inline struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
+                                                  const uint8_t *address, bool is_ipv6, struct region_match match,
+                                                  bool wants_scope)
+{
+    const struct order_service *s = order_image_service(order_image, service);
+    const bool by_region = s->flags & ORDER_BY_REGION && zone_image_index(zone_image)->region_at;
+    struct order_choice choice = {NULL, by_region ? match.region : (uint16_t)REGION_UNKNOWN, 0, 0};
+    const struct order_group *group = order_service_group(order_image, s, choice.region);
+    if (wants_scope && by_region) // of only one region: its own
+        choice.scope_len =
+            group->set_at ? order_group_scope(zone_image, order_image, group, address, is_ipv6) : match.scope_len;
+    if (!group->answer_at) {
+        const uint8_t bits = is_ipv6 ? ORDER_BUCKET_BITS_IPV6 : ORDER_BUCKET_BITS_IPV4;
+        choice.bucket = (uint16_t)order_bucket(address, is_ipv6);
+        if (wants_scope && choice.scope_len < bits)
+            choice.scope_len = bits;
+    }
+    choice.answer = order_group_answer(order_image, s, group, choice.bucket);
+    return choice;
+}
 
 #ifdef __cplusplus
 }
