@@ -39,7 +39,7 @@ def test_an_answer_takes_no_more_instructions_than_the_bar():
 
 
 def test_answers_over_memif_are_those_of_the_plain_way(link):
-    found = figures("bench-link", "--runs", "1", "--seconds", "1", "--many", "0", "--no-features")
+    found = figures("bench-link", "--runs", "1", "--seconds", "1", "--many", "0", "--features")
     assert found["a_edns_2addr", "compared_answers"]["value"] > 4096
     assert found["a_edns_2addr", "ratio_to_5tswap"]["value"] > 0
 
@@ -53,4 +53,5 @@ def test_no_answer_mixes_two_tables(link):
 def test_growth_is_measured():
     found = figures("bench-scale", "--runs", "1", "--small")
     assert found["2_workers", "ratio_to_1_worker"]["value"] > 0
+    assert found["all_worker", "ratio_to_plain"]["value"] > 0
     assert found["start_10_names", "first_answer_s"]["value"] < 10
