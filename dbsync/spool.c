@@ -229,11 +229,12 @@ static int failed(struct spool *s, const struct open_file *o, const char *what, 
                        what, strerror(error));
 }
 
-static int write_at(int fd, const void *bytes, size_t len, uint64_t at)
+// All octets, in as many pieces as the kernel likes; -1: an error, or the file's end. `bytes` are only read by a write.
+static int move_at(int fd, bool is_write, void *bytes, size_t len, uint64_t at)
 {
-    const uint8_t *p = bytes;
-    while (len) { // each round writes something
-        ssize_t n = pwrite(fd, p, len, (off_t)at);
+    uint8_t *p = bytes;
+    while (len) { // each round moves something
+        ssize_t n = is_write ? pwrite(fd, p, len, (off_t)at) : pread(fd, p, len, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -245,20 +246,14 @@ static int write_at(int fd, const void *bytes, size_t len, uint64_t at)
     return 0;
 }
 
+static int write_at(int fd, const void *bytes, size_t len, uint64_t at)
+{
+    return move_at(fd, true, (void *)bytes, len, at);
+}
+
 static int read_at(int fd, void *bytes, size_t len, uint64_t at)
 {
-    uint8_t *p = bytes;
-    while (len) {
-        ssize_t n = pread(fd, p, len, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        p += n;
-        at += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return move_at(fd, false, bytes, len, at);
 }
 
 static int write_head(struct spool *s, const struct open_file *o, uint64_t len, const uint8_t *digest)

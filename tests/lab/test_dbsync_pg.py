@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lablib.clock import read_from
+from lablib.db_load import count, equal, pgbench, wrong_rows
 from lablib.dbsync import PostgresPair
 from lablib.lab import BUILD
 from lablib.pg_pair import Pair, server_folder
@@ -61,6 +62,22 @@ def test_a_link_cut_every_few_hundred_kilobytes_of_a_large_catch_up_costs_what_w
         assert pair.cutter.cuts >= 10
         assert pair.cutter.octets < pair.ams.metric("bytes_plain_sent_total") + pair.cutter.cuts * 300_000
         assert pair.ams.metric("bytes_resumed_total") > 0
+
+
+def test_300_clients_that_insert_and_update_lose_no_row():
+    """A report of 2020 has another product lose rows so: transactions that begin in one moment and end in another order."""
+    script = ("\\set a random(1, 1000000000)\n\\set b random(1, 1000000000)\ninsert into t values(:a, 0, 'x') on conflict do "
+              "nothing;\nbegin;\nupdate t set n = n + 1 where id = :a;\nupdate t set n = n + 1 where id = :b;\nend;\n"
+              "update t set n = n + 1 where id = :a;\n")
+    with Pair() as pair:
+        for cluster in (pair.a, pair.b):
+            cluster.sql("create table t(id int primary key, n bigint not null default 0, x text)")
+        with Ours(pair, ["public.t"]):
+            pgbench(pair.a, script, 300, ["-T", "12", "-M", "prepared"])
+            rows = count(pair.a, "t")
+            assert rows > 300
+            assert equal(pair, "t", 120), f"{wrong_rows(pair, 't')} of {rows} rows are wrong"
+            print(f"{rows} rows")
 
 
 def start_load(cluster, first, folder):

@@ -37,6 +37,24 @@ class Pair : public SitePair
         *static_cast<std::string *>(context) += std::string(json) + "\n";
         return 0;
     }
+    // One row with a column x, changed on both sites before either hears of it; b's change is later.
+    void fight_over_one_row(const std::string &columns, const std::string &row)
+    {
+        make("CREATE TABLE t(id INTEGER PRIMARY KEY, " + columns + ")");
+        a.run("INSERT INTO t VALUES(" + row + ")");
+        talk();
+        clock_of(1) += 1000;
+        clock_of(2) = clock_of(1) + 5000;
+        a.run("UPDATE t SET x = 'from a'");
+        b.run("UPDATE t SET x = 'from b'");
+        talk();
+    }
+    std::string conflicts(Site &site)
+    {
+        std::string out;
+        EXPECT_EQ(site.d->ops->conflicts(site.d, 10, append, &out, &site.why), 0) << site.why.text;
+        return out;
+    }
     std::string parked(Site &site)
     {
         std::string out;
@@ -385,23 +403,14 @@ TEST_F(Pair, a_refused_row_fails_the_batch_when_errors_shall_stop_the_stream)
 
 TEST_F(Pair, two_writes_of_a_tables_only_column_are_an_update_update_and_two_new_rows_an_insert_insert)
 {
-    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
-    a.run("INSERT INTO t VALUES(1, 'o')");
-    talk();
-    clock_of(1) += 1000;
-    clock_of(2) = clock_of(1) + 5000;
-    a.run("UPDATE t SET x = 'from a'");
-    b.run("UPDATE t SET x = 'from b'");
-    talk();
-    std::string list;
-    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    fight_over_one_row("x", "1, 'o'");
+    std::string list = conflicts(a);
     EXPECT_NE(list.find("update_update"), std::string::npos) << list;
     EXPECT_EQ(list.find("insert_insert"), std::string::npos) << list;
     a.run("INSERT INTO t VALUES(2, 'a')");
     b.run("INSERT INTO t VALUES(2, 'b')");
     talk();
-    list.clear();
-    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    list = conflicts(a);
     EXPECT_NE(list.find("insert_insert"), std::string::npos) << list;
 }
 
@@ -469,16 +478,8 @@ TEST_F(Pair, the_loser_of_a_unique_key_is_parked_on_both_sites_and_can_be_taken_
 
 TEST_F(Pair, claim_21_the_conflict_list_has_both_images_and_the_rule)
 {
-    make("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)");
-    a.run("INSERT INTO t VALUES(1, 'o', 'y')");
-    talk();
-    clock_of(1) += 1000;
-    clock_of(2) = clock_of(1) + 5000;
-    a.run("UPDATE t SET x = 'from a'");
-    b.run("UPDATE t SET x = 'from b'");
-    talk();
-    std::string list;
-    ASSERT_EQ(a.d->ops->conflicts(a.d, 10, append, &list, &a.why), 0);
+    fight_over_one_row("x, y", "1, 'o', 'y'");
+    std::string list = conflicts(a);
     EXPECT_NE(list.find("\"winner\": {\"id\": 1, \"x\": \"from b\""), std::string::npos) << list;
     EXPECT_NE(list.find("\"loser\": {\"id\": 1, \"x\": \"from a\""), std::string::npos) << list;
     EXPECT_NE(list.find("later write wins"), std::string::npos) << list;
