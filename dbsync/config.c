@@ -56,7 +56,8 @@ static const struct config_key main_rows[] = {
     {"control", KIND_PATH, IN(control), 1, 107, NULL, false, NULL,
      "Admin socket of the `signpost-control` that is told the replication lag. Not given: nobody."},
     {"poll", KIND_DURATION, IN(poll_us), 5000, 60 * SECOND, "50ms", false, NULL,
-     "How often the database is asked for changes. Batches follow no faster, unless more waits; after a slow one the pause is longer, by two of these at most."},
+     "How often the database is asked for changes. Batches follow no faster, unless more waits; after a slow one the "
+     "pause is longer, by two of these at most."},
     {"batch_rows", KIND_NUMBER, IN(batch_rows), 1, 10000000, "20000", false, NULL,
      "Change rows after which a batch is cut; a transaction is never divided."},
     {"backlog_max", KIND_SIZE, IN(backlog_max_bytes), 1 << 20, 1ull << 50, "8G", false, NULL,
