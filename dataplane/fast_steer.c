@@ -17,8 +17,8 @@ static inline bool has_subnet(const struct fast_query *q)
 }
 
 // `address` stands for the client, and lies in region `match`, if the service goes by regions.
-static __attribute__((noinline)) void steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address,
-                                                  bool is_ipv6, struct region_match match)
+static inline __attribute__((always_inline)) void
+steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, bool is_ipv6, struct region_match match)
 {
     const bool by_subnet = address == q->options.subnet;
     const struct order_choice choice =
@@ -44,7 +44,7 @@ static inline const uint8_t *address_of(const struct fast_query *q, const uint8_
     return fast_client(q, frame);
 }
 
-static void steer_by_region(struct fast_burst *b, const struct packet_slot *slot)
+static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, const struct packet_slot *slot)
 {
     const uint32_t map_at = zone_image_index(b->zone_image)->region_at;
     const unsigned count = b->by_region_count;
@@ -65,10 +65,8 @@ static void steer_by_region(struct fast_burst *b, const struct packet_slot *slot
         steer_query(b, &b->query[b->by_region[i]], address[i], is_ipv6 >> i & 1, match[i]);
 }
 
-void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
+static __attribute__((noinline)) void steer_by_bucket(struct fast_burst *b, const struct packet_slot *slot)
 {
-    if (b->by_region_count)
-        steer_by_region(b, slot);
     for (unsigned i = 0; i < b->by_bucket_count; i++) {
         const unsigned number = b->by_bucket[i];
         struct fast_query *q = &b->query[number];
@@ -76,6 +74,14 @@ void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
         const uint8_t *address = address_of(q, slot[number].frame, &is_ipv6);
         steer_query(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0});
     }
+}
+
+void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
+{
+    if (b->by_region_count)
+        steer_by_region(b, slot);
+    if (b->by_bucket_count)
+        steer_by_bucket(b, slot);
 }
 
 #endif
