@@ -9,6 +9,10 @@
 #include "dataplane/rate_limit.h"
 #include "dataplane/response.h"
 
+enum {
+    NEGATIVE_RATIO = 4
+}; // an NXDOMAIN behind an alias stays below so many times its query; lower: TC for usual ones
+
 static void put_u16(uint8_t *p, unsigned v)
 {
     p[0] = (uint8_t)(v >> 8);
@@ -155,6 +159,19 @@ static void shrink_error(struct response *r)
     edns_response_fit(&r->edns, &r->query->edns, left);
 }
 
+// A negative answer behind an alias carries names of any length, that of a DNAME even uncompressed (RFC 6672
+// section 2.5). Who has not shown his address by a cookie or by TCP never gets several times his query: TC sends him to
+// TCP.
+static void bound_negative(struct response *r, enum cookie_verdict cookie)
+{
+    const unsigned opt = r->query->edns.is_present ? (unsigned)edns_response_len(&r->edns, &r->query->edns) : 0;
+    if (r->rcode != RCODE_NXDOMAIN || r->count[SECTION_ANSWER] == 0 || r->client->is_tcp || cookie == COOKIE_GOOD ||
+        r->writer.at + opt < NEGATIVE_RATIO * r->query_len)
+        return;
+    keep_question_only(r);
+    r->is_truncated = true;
+}
+
 // Header, OPT record, counters. Length of the response.
 static unsigned finish(struct response *r, unsigned limit)
 {
@@ -279,6 +296,7 @@ unsigned answer_message(struct answer_context *context, const struct answer_clie
         r.rcode = query.rcode;
     else if (verdict == QUERY_ANSWER)
         answer_question(&r, settings);
+    bound_negative(&r, cookie);
     if (settings->flags & SETTING_RATE_LIMIT && context->rate_limit && !client->is_tcp && cookie != COOKIE_GOOD &&
         !pass_rate_limit(&r, settings, rate_name(&r)))
         return 0;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // No error over UDP is larger than its query, whatever is asked and however it is spoiled: nobody gains by lying about
-// his address.
+// his address. And no NXDOMAIN behind an alias is four times as large as its query.
 #include <random>
 
 #include "tests/support/answer_fixture.h"
+
+extern "C" {
+#include "dataplane/cookie.h"
+}
 
 namespace
 {
@@ -113,6 +117,77 @@ TEST_F(ErrorSize, no_error_over_udp_is_larger_than_its_query)
         EXPECT_GT(seen[rcode], 500u) << rcode;
     for (unsigned option : {3, 8, 10, 15})
         EXPECT_GT(with_option[option], 100u) << "where there is room it is there: " << option;
+}
+
+class NegativeSize : public AnswerFixture
+{
+  public:
+    NegativeSize()
+    {
+        settings.flags = SETTING_COOKIES;
+        settings.cookie_secret_count = 1;
+        // Targets of 16 to 255 octets for owners of a letter or two, and chains of aliases that lead to nothing.
+        std::string zone = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns.example.org.\n", target = "t.zz.";
+        for (char i = 'a'; i < 'a' + 15; i++) {
+            zone += std::string("d") + i + " 60 DNAME " + target + "\nc" + i + " 60 CNAME c" +
+                    std::string(1, static_cast<char>(i + 1)) + "\n";
+            target = std::string(15, i) + "." + target;
+        }
+        zones.zone("zz.", zone);
+        publish();
+    }
+
+    Bytes ask_with(const std::string &qname, bool has_edns, bool has_cookie, size_t *query_len)
+    {
+        dns_text::QueryText q;
+        q.qname = qname;
+        q.qtype = "A";
+        q.edns = has_edns;
+        q.udp_size = 4096;
+        if (has_cookie) {
+            Bytes cookie(24, 'c');
+            cookie_make(&cookie[8], cookie.data(), client.address, client.is_ipv6, context.now_s,
+                        settings.cookie_secret[0]);
+            q.options = dns_text::option(10, cookie);
+        }
+        const Bytes wire = dns_text::query(q);
+        *query_len = wire.size();
+        return ask_raw(wire);
+    }
+};
+
+TEST_F(NegativeSize, nxdomain_behind_an_alias_is_below_four_times_its_query_or_sent_to_tcp)
+{
+    unsigned truncated = 0, whole = 0;
+    for (const char *kind : {"x.d", "c"})
+        for (char i = 'a'; i < 'a' + 15; i++)
+            for (bool has_edns : {false, true}) {
+                const std::string qname = std::string(kind) + i + ".zz";
+                size_t len;
+                client.is_tcp = false;
+                const Bytes raw = ask_with(qname, has_edns, false, &len);
+                const dns_text::ReplyText reply = dns_text::parse(raw);
+                EXPECT_EQ(reply.rcode, 3u) << qname;
+                EXPECT_LT(raw.size(), 4 * len) << qname;
+                EXPECT_EQ(reply.tc(), reply.section[0].empty()) << qname;
+                EXPECT_EQ(reply.tc(), reply.section[1].empty()) << qname;
+                (reply.tc() ? truncated : whole)++;
+                client.is_tcp = true;
+                const dns_text::ReplyText by_tcp = dns_text::parse(ask_with(qname, has_edns, false, &len));
+                EXPECT_FALSE(by_tcp.tc() || by_tcp.section[0].empty() || by_tcp.section[1].empty()) << qname;
+            }
+    EXPECT_GT(truncated, 20u);
+    EXPECT_GT(whole, 5u);
+}
+
+TEST_F(NegativeSize, who_has_shown_his_address_by_a_cookie_gets_it_whole)
+{
+    size_t len;
+    const Bytes raw = ask_with("x.do.zz", true, true, &len);
+    const dns_text::ReplyText reply = dns_text::parse(raw);
+    EXPECT_FALSE(reply.tc());
+    EXPECT_EQ(reply.section[1].size(), 1u);
+    EXPECT_GT(raw.size(), 4 * len) << "or the test shows nothing";
 }
 
 } // namespace
