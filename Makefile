@@ -63,7 +63,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg_cflags,libdpdk))
 DPDK_LIBS   := $(call pkg_libs,libdpdk)
 
 LIBS_table     :=
-LIBS_dataplane := $(DPDK_LIBS) -lbpf $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
+LIBS_dataplane := $(DPDK_LIBS) -lxdp -lbpf $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
 LIBS_pure_dp   := $(call pkg_libs,libsodium) -lurcu-qsbr -lurcu-common
 LIBS_health    := $(call pkg_libs,$(PKG_health))
 LIBS_control   := $(call pkg_libs,$(PKG_control) $(PKG_health)) -lm

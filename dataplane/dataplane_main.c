@@ -248,9 +248,8 @@ static void stop_all(struct program *p)
     if (p->worker)
         munmap(p->worker, sizeof *p->worker * p->options.core_count);
     for (unsigned i = 0; i < p->options.port_count; i++)
-        if (p->options.port[i].kind == PORT_MEMIF)
-            return; // net_memif does not survive a clean-up while its peer is connected; the end of the process
-                    // suffices
+        if (p->options.port[i].kind == PORT_MEMIF || p->options.port[i].kind == PORT_AF_XDP)
+            return; // such ports are still open, see port_close; the end of the process suffices
     eal_stop();
 }
 

@@ -112,26 +112,36 @@ static int probe(struct port *port, const char *device, const char *arguments, c
     return rc < 0 ? fail(rc, why, port, "DPDK made no port for the device", remedy) : 0;
 }
 
-// Only queries are taken from the kernel; ARP, neighbour discovery, echo and TCP stay its business.
+static const char xdp_remedy[] = "af_xdp needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, one queue for each worker, and "
+                                 "no XDP program beside it that did "
+                                 "not come by libxdp's dispatcher (`xdp-loader status` or `ip link` shows it; `ip link "
+                                 "set dev IFACE xdp off` removes "
+                                 "it)";
+
+// Only queries are taken from the kernel; ARP, neighbour discovery, echo and TCP stay its business. The driver is told
+// of no program: it finds ours.
 static int probe_xdp(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
                      enum idle_policy idle, char why[PORT_WHY_CAP])
 {
-    char device[32], arguments[OPTIONS_TEXT_CAP + 160], filter[PORT_FILTER_PATH_CAP];
+    char device[32], arguments[OPTIONS_TEXT_CAP + 160], said[PORT_FILTER_WHY_CAP] = "";
     if (port_filter_remove_left(spec->name) == 1)
         log_notice("port %s: took off the XDP program that an earlier data plane left", port->label);
-    const int fd = port_filter_open(filter);
-    if (fd < 0)
-        return fail(fd, why, port, "the XDP program cannot be made", "");
+    int rc = port_filter_attach(&port->filter, spec->name, said);
+    if (rc < 0) {
+        snprintf(why, PORT_WHY_CAP, "port %.100s: the XDP program cannot be attached: %s%s%.120s; %s", port->label,
+                 strerror(-rc), said[0] ? ": " : "", said, xdp_remedy);
+        return rc;
+    }
+    if (port->filter.is_shared)
+        log_notice("port %s: its XDP program shares the card through libxdp's dispatcher", port->label);
+    else
+        log_notice("port %s: its XDP program has the card alone, others cannot come beside it: %s", port->label,
+                   said[0] ? said : "libxdp uses no dispatcher");
     port->packet.has_kernel = true;
     snprintf(device, sizeof device, "net_af_xdp%u", number);
-    snprintf(arguments, sizeof arguments, "%s,iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s%s", device, spec->name,
-             worker_count, filter, idle == IDLE_SLEEP ? ",busy_budget=0" : "");
-    const int rc = probe(port, device, arguments,
-                         "af_xdp needs CAP_NET_ADMIN, CAP_BPF, at least one queue per worker, and no other XDP program "
-                         "on the interface (`ip link` shows it, `ip link set dev IFACE xdp off` removes it)",
-                         why);
-    port->filter_fd = fd; // the driver reads it when the queues are set up
-    return rc;
+    snprintf(arguments, sizeof arguments, "%s,iface=%s,start_queue=0,queue_count=%u%s", device, spec->name,
+             worker_count, idle == IDLE_SLEEP ? ",busy_budget=0" : "");
+    return probe(port, device, arguments, xdp_remedy, why);
 }
 
 static int probe_interface(struct port *port, const struct port_spec *spec, unsigned number, unsigned worker_count,
@@ -215,7 +225,7 @@ static void prepare(struct port *port)
 {
     memset(port, 0, sizeof *port);
     port->id = RTE_MAX_ETHPORTS;
-    port->filter_fd = port->filter.gate_fd = port->filter.count_fd = -1;
+    port->filter.gate_fd = port->filter.count_fd = -1;
     for (unsigned i = 0; i < OPTIONS_CORE_MAX; i++)
         port->wait_fd[i] = -1;
 }
@@ -235,9 +245,8 @@ int port_open(struct port *port, const struct port_spec *spec, const struct port
     int rc = probe_spec(port, spec, plan->number, plan->worker_count, plan->idle, why);
     if (rc == 0)
         rc = port_queues_set_up(port, why);
-    if (port->filter_fd >= 0)
-        close(port->filter_fd);
-    port->filter_fd = -1;
+    if (rc == 0 && spec->kind == PORT_AF_XDP && !port_filter_is_only(&port->filter))
+        rc = fail(-EBUSY, why, port, "its sockets are not with our XDP program", xdp_remedy);
     if (rc < 0) {
         port_close(port);
         return rc;
@@ -275,11 +284,8 @@ int port_set_addresses(struct port *port, const struct node_address *address, un
 {
     if (port->kind != PORT_AF_XDP)
         return 0;
-    const char *interface = port->label + strlen("af_xdp:");
-    const int rc = port_filter_attach(&port->filter, interface, port->packet.mac, address, count);
-    return rc < 0 ? fail(rc, why, port, "the maps of the XDP program cannot be had",
-                         "af_xdp needs CAP_BPF and CAP_SYS_ADMIN")
-                  : 0;
+    const int rc = port_filter_set_addresses(&port->filter, port->packet.mac, address, count);
+    return rc < 0 ? fail(rc, why, port, "the maps of the XDP program cannot be had", xdp_remedy) : 0;
 }
 
 void port_let_in(struct port *port, bool is_open)
@@ -346,9 +352,19 @@ void port_get_statistics(const struct port *port, struct port_statistics *statis
         port_filter_add_counts(&port->filter, statistics->filter);
 }
 
+// Drivers that are not to be closed: memif's interrupt handler uses what a close has freed while the peer is connected,
+// and AF_XDP's takes every XDP program off the interface, also those of others. Their sockets end with the process.
+static bool is_left_open(const struct port *port)
+{
+    return port->kind == PORT_MEMIF || port->kind == PORT_AF_XDP;
+}
+
 void port_close(struct port *port)
 {
-    if (port->label[0] == 0 || port->id == RTE_MAX_ETHPORTS)
+    if (port->label[0] == 0)
+        return;
+    port_filter_fini(&port->filter);
+    if (port->id == RTE_MAX_ETHPORTS)
         return;
     struct rte_eth_dev_info info;
     const bool has_info = rte_eth_dev_info_get(port->id, &info) == 0;
@@ -356,8 +372,7 @@ void port_close(struct port *port)
     rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_RMV, note_event, port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
-    port_filter_fini(&port->filter);
-    if (port->kind == PORT_MEMIF) { // its interrupt handler uses what a close has freed while the peer is connected
+    if (is_left_open(port)) {
         prepare(port);
         return;
     }

@@ -19,7 +19,7 @@ struct rte_mempool;
 extern "C" {
 #endif
 
-enum { PORT_WHY_CAP = 400, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16, PORT_DRIVER_CAP = 32 };
+enum { PORT_WHY_CAP = 640, PORT_LABEL_CAP = OPTIONS_TEXT_CAP + 16, PORT_DRIVER_CAP = 32 };
 
 struct kernel_door;
 
@@ -52,7 +52,6 @@ struct port {
     uint64_t rss;                 // hash types in use, as DPDK writes them
     uint16_t mtu, rx_ring;        // rx_ring: descriptors of each receive ring
     bool is_started, is_up, is_promiscuous;
-    int filter_fd;             // the XDP program's file while the port is being opened, else -1
     struct port_filter filter; // of an AF_XDP port
     uint64_t link_changes, resets;
 };
@@ -99,7 +98,7 @@ int port_find_ring(const struct port *port, unsigned queue, struct stranded_ring
 // What the card dropped since its start, or since its last reset.
 void port_get_statistics(const struct port *port, struct port_statistics *statistics);
 
-// Stops and removes the device; a memif device is only stopped, see eal_stop. A zeroed port is legal.
+// Stops and removes the device; a memif or AF_XDP device is only stopped, see eal_stop. A zeroed port is legal.
 void port_close(struct port *port);
 
 #ifdef __cplusplus

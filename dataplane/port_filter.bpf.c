@@ -3,9 +3,12 @@
 // queues, all else stays where it was. TCP, ARP, neighbour discovery, echo, fragments, IP options and foreign stations'
 // frames never leave the kernel.
 //
-// Compiled for the kernel's BPF machine, built into the data plane (port_filter.c), loaded by net_af_xdp, which looks
-// for xsks_map by its name. A queue without our socket, and a gate that is shut, pass everything on: the standby
-// answers then.
+// Compiled for the kernel's BPF machine, built into the data plane and attached by it (port_filter.c), beside others
+// where libxdp's dispatcher can be had. A queue without our socket, and a gate that is shut, pass everything on: the
+// standby answers then.
+//
+// Its function's name and version are those by which libxdp, and with it DPDK's net_af_xdp, knows a program that hands
+// frames to AF_XDP sockets; finding it there, it puts its sockets into xsks_map and attaches no program of its own.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -15,6 +18,7 @@
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <xdp/xdp_helpers.h>
 
 #include "dataplane/port_filter_map.h"
 
@@ -99,8 +103,15 @@ static __always_inline void *find_udp(void *at, void *end, __be16 protocol, stru
     return 0;
 }
 
+// Among programs on the same card: where libxdp's own stands, behind filters (xdp-filter: 10) and before what counts
+// and watches (50). What we pass on goes to the next.
+struct {
+    __uint(priority, 20);
+    __uint(XDP_PASS, 1);
+} XDP_RUN_CONFIG(xsk_def_prog);
+
 SEC("xdp")
-int signpost_port(struct xdp_md *context)
+int xsk_def_prog(struct xdp_md *context)
 {
     void *at = (void *)(long)context->data, *end = (void *)(long)context->data_end;
     struct ethhdr *ethernet = at;
@@ -137,3 +148,4 @@ int signpost_port(struct xdp_md *context)
 }
 
 char _license[] SEC("license") = "Apache-2.0";
+__uint(xsk_prog_version, 1) SEC("xdp_metadata");

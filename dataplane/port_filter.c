@@ -5,14 +5,16 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
 
+#include "dataplane/log.h"
 #include "table/counters.h"
 
 // The object file that clang made of port_filter.bpf.c.
@@ -25,72 +27,163 @@ __asm__(".section .rodata\n"
         ".previous\n");
 extern const char port_filter_object[], port_filter_object_end[];
 
-static const char program_name[] = "signpost_port"; // as in port_filter.bpf.c
+static const char program_name[] = "xsk_def_prog"; // as in port_filter.bpf.c
+static const char own_map[] = "signpost_gate";     // by which we know a program as ours
 
-int port_filter_open(char path[PORT_FILTER_PATH_CAP])
+enum { MAPS_MAX = 16, PROGRAMS_MAX = 16 };
+
+// ---- what the libraries say ----
+
+static char last_warning[PORT_FILTER_WHY_CAP]; // of libxdp, but for what it does about it
+
+static int note_message(enum libxdp_print_level level, const char *format, va_list arguments)
 {
-    const size_t len = (size_t)(port_filter_object_end - port_filter_object);
-    const int fd = memfd_create("signpost-port-filter", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    for (size_t at = 0; at < len;) {
-        const ssize_t n = write(fd, port_filter_object + at, len - at);
-        if (n <= 0) {
-            close(fd);
-            return -EIO;
-        }
-        at += (size_t)n;
-    }
-    snprintf(path, PORT_FILTER_PATH_CAP, "/proc/self/fd/%d", fd);
-    return fd;
+    char text[PORT_FILTER_WHY_CAP];
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = 0;
+    log_debug("%s", text);
+    const char *said = strstr(text, "libxdp: ");
+    if (level == LIBXDP_WARN && said && !strstr(text, "Falling back") && !strstr(text, "automatic program removal"))
+        snprintf(last_warning, sizeof last_warning, "%s", said + strlen("libxdp: "));
+    return 0;
 }
 
-// Our program on the interface; its descriptor and `info`, 0 when there is none of ours, or a negative errno.
-static int find_program(int interface, struct bpf_prog_info *info)
+static int note_bpf_message(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-    __u32 id = 0, len = sizeof *info;
-    const int rc = bpf_xdp_query_id(interface, 0, &id);
-    if (rc < 0 || id == 0)
-        return rc;
-    const int fd = bpf_prog_get_fd_by_id(id);
-    if (fd < 0)
-        return -errno;
-    if (bpf_obj_get_info_by_fd(fd, info, &len) < 0 || strncmp(info->name, program_name, sizeof info->name - 1) != 0) {
-        close(fd);
-        return 0;
+    char text[PORT_FILTER_WHY_CAP];
+    (void)level;
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = 0;
+    log_debug("%s", text);
+    return 0;
+}
+
+static void listen_to_libraries(void)
+{
+    last_warning[0] = 0;
+    libxdp_set_print(note_message);
+    libbpf_set_print(note_bpf_message);
+}
+
+// ---- programs on an interface ----
+
+static bool has_own_map(const struct xdp_program *program)
+{
+    __u32 ids[MAPS_MAX], len = sizeof(struct bpf_prog_info);
+    struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (__u64)(uintptr_t)ids};
+    if (bpf_obj_get_info_by_fd(xdp_program__fd(program), &info, &len) < 0)
+        return false;
+    bool is_found = false;
+    for (__u32 i = 0; i < info.nr_map_ids && i < MAPS_MAX && !is_found; i++) {
+        struct bpf_map_info map = {0};
+        len = sizeof map;
+        const int fd = bpf_map_get_fd_by_id(ids[i]);
+        is_found = fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &len) == 0 && strcmp(map.name, own_map) == 0;
+        if (fd >= 0)
+            close(fd);
     }
-    return fd;
+    return is_found;
+}
+
+// The program after `last` (null: the first) of those on the interface, or null.
+static struct xdp_program *next_program(struct xdp_multiprog *all, struct xdp_program *last)
+{
+    if (!xdp_multiprog__is_legacy(all))
+        return xdp_multiprog__next_prog(last, all);
+    return last ? NULL : xdp_multiprog__main_prog(all);
+}
+
+// 1: taken off, 0: none of ours is there, or a negative errno.
+static int remove_one(int interface)
+{
+    struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(interface);
+    const long rc = libxdp_get_error(all);
+    if (rc)
+        return rc == -ENOENT ? 0 : (int)rc;
+    struct xdp_program *p = next_program(all, NULL);
+    for (unsigned i = 0; p && i < PROGRAMS_MAX && !has_own_map(p); i++)
+        p = next_program(all, p);
+    int removed = 0;
+    if (p && has_own_map(p)) {
+        removed = xdp_program__detach(p, interface, xdp_multiprog__attach_mode(all), 0);
+        removed = removed < 0 ? removed : 1;
+    }
+    xdp_multiprog__close(all);
+    return removed;
 }
 
 int port_filter_remove_left(const char *interface)
 {
     const int at = (int)if_nametoindex(interface);
-    struct bpf_prog_info info = {0};
+    int rc, removed = 0;
+    listen_to_libraries();
     if (at == 0)
         return -ENODEV;
-    const int fd = find_program(at, &info);
-    if (fd <= 0)
-        return fd;
-    close(fd);
-    const int rc = bpf_xdp_detach(at, 0, NULL);
-    return rc < 0 ? rc : 1;
+    while ((rc = remove_one(at)) == 1 && removed < PROGRAMS_MAX)
+        removed++;
+    return rc < 0 ? rc : removed > 0;
 }
 
-// The program's map of this name: a descriptor, or -1.
-static int find_map(const struct bpf_prog_info *info, const char *name)
+// Programs on the interface that hand frames to AF_XDP sockets and are not number `own`; is_shared: they, or ours, came
+// by the dispatcher.
+static unsigned count_others(int interface, __u32 own, bool *is_shared)
 {
-    const __u32 *id = (const __u32 *)(uintptr_t)info->map_ids;
-    for (__u32 i = 0; i < info->nr_map_ids; i++) {
-        struct bpf_map_info map = {0};
-        __u32 len = sizeof map;
-        const int fd = bpf_map_get_fd_by_id(id[i]);
-        if (fd < 0)
-            continue;
-        if (bpf_obj_get_info_by_fd(fd, &map, &len) == 0 && strcmp(map.name, name) == 0)
-            return fd;
-        close(fd);
+    unsigned others = 0;
+    struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(interface);
+    *is_shared = false;
+    if (libxdp_get_error(all))
+        return 0;
+    *is_shared = !xdp_multiprog__is_legacy(all);
+    struct xdp_program *p = next_program(all, NULL);
+    for (unsigned i = 0; p && i < PROGRAMS_MAX; i++, p = next_program(all, p))
+        others += strcmp(xdp_program__name(p), program_name) == 0 && xdp_program__id(p) != own;
+    xdp_multiprog__close(all);
+    return others;
+}
+
+bool port_filter_is_only(const struct port_filter *filter)
+{
+    bool is_shared;
+    return filter->is_attached && count_others(filter->interface, xdp_program__id(filter->program), &is_shared) == 0;
+}
+
+// ---- ours ----
+
+static int load(struct port_filter *f)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "signpost_port");
+    f->object =
+        bpf_object__open_mem(port_filter_object, (size_t)(port_filter_object_end - port_filter_object), &options);
+    if (!f->object)
+        return -errno;
+    struct xdp_program *program = xdp_program__from_bpf_obj(f->object, "xdp");
+    const long rc = libxdp_get_error(program);
+    if (rc == 0)
+        f->program = program;
+    return (int)rc;
+}
+
+int port_filter_attach(struct port_filter *f, const char *interface, char why[PORT_FILTER_WHY_CAP])
+{
+    *f = (struct port_filter){.interface = (int)if_nametoindex(interface), .gate_fd = -1, .count_fd = -1};
+    listen_to_libraries();
+    if (f->interface == 0)
+        return -ENODEV;
+    if (count_others(f->interface, 0, &f->is_shared)) {
+        snprintf(why, PORT_FILTER_WHY_CAP, "another program's AF_XDP sockets have the interface already");
+        return -EBUSY;
     }
-    return -1;
+    int rc = load(f);
+    if (rc == 0)
+        rc = xdp_program__attach(f->program, f->interface, XDP_MODE_UNSPEC, 0);
+    snprintf(why, PORT_FILTER_WHY_CAP, "%s", last_warning);
+    if (rc < 0)
+        return rc;
+    f->is_attached = true;
+    count_others(f->interface, xdp_program__id(f->program), &f->is_shared);
+    f->gate_fd = bpf_object__find_map_fd_by_name(f->object, own_map);
+    f->count_fd = bpf_object__find_map_fd_by_name(f->object, "signpost_count");
+    return f->gate_fd < 0 || f->count_fd < 0 ? -ENOENT : 0;
 }
 
 static int put_addresses(int fd, const struct node_address *address, unsigned count)
@@ -106,28 +199,15 @@ static int put_addresses(int fd, const struct node_address *address, unsigned co
     return 0;
 }
 
-int port_filter_attach(struct port_filter *filter, const char *interface, const uint8_t mac[6],
-                       const struct node_address *address, unsigned address_count)
+int port_filter_set_addresses(struct port_filter *filter, const uint8_t mac[6], const struct node_address *address,
+                              unsigned address_count)
 {
-    enum { MAPS_MAX = 16 };
-    __u32 ids[MAPS_MAX];
-    struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (__u64)(uintptr_t)ids};
-    *filter = (struct port_filter){.gate_fd = -1, .count_fd = -1};
-    const int fd = find_program((int)if_nametoindex(interface), &info);
-    if (fd <= 0)
-        return fd < 0 ? fd : -ENOENT;
-    close(fd);
-    filter->gate_fd = find_map(&info, "signpost_gate");
-    filter->count_fd = find_map(&info, "signpost_count");
-    const int address_fd = find_map(&info, "signpost_addr");
-    int rc = filter->gate_fd < 0 || filter->count_fd < 0 || address_fd < 0 ? -ENOENT : 0;
-    if (rc == 0)
-        rc = put_addresses(address_fd, address, address_count);
-    if (address_fd >= 0)
-        close(address_fd);
+    const int fd = filter->object ? bpf_object__find_map_fd_by_name(filter->object, "signpost_addr") : -ENOENT;
+    if (fd < 0)
+        return fd;
     filter->gate.has_addresses = address_count > 0;
     memcpy(filter->gate.mac, mac, sizeof filter->gate.mac);
-    return rc;
+    return put_addresses(fd, address, address_count);
 }
 
 int port_filter_set_open(struct port_filter *filter, bool is_open)
@@ -153,11 +233,14 @@ void port_filter_add_counts(const struct port_filter *filter, uint64_t sum[PORT_
     free(count);
 }
 
-void port_filter_fini(struct port_filter *filter)
+void port_filter_fini(struct port_filter *f)
 {
-    if (filter->gate_fd >= 0)
-        close(filter->gate_fd);
-    if (filter->count_fd >= 0)
-        close(filter->count_fd);
-    filter->gate_fd = filter->count_fd = -1;
+    if (f->is_attached) {
+        const int rc = xdp_program__detach(f->program, f->interface, XDP_MODE_UNSPEC, 0);
+        if (rc < 0)
+            log_warning("our XDP program cannot be taken off: %s: %s", strerror(-rc), last_warning);
+    }
+    xdp_program__close(f->program);
+    bpf_object__close(f->object); // with the maps' descriptors
+    *f = (struct port_filter){.gate_fd = -1, .count_fd = -1};
 }
