@@ -3,6 +3,7 @@
 // that the kernel does not have. Talks to the data plane itself; needs no control process.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +32,8 @@ enum {
     IDLE_MS = 2,              // between looks at empty rings: each holds 512
     WAIT_S = 3,               // for the data plane's answer
     MESSAGES_BEFORE_MAX = 64, // of a busy data plane, before it answers us
+    NUDGE_MS = 900,           // after the end, between signals that free us from a file that takes nothing
+    FILE_MODE = 0600,         // it says who asked for what
     SETTLE_MS = 20            // for bursts under way when the capture is over
 };
 
@@ -39,15 +43,22 @@ struct capture {
     size_t bytes;
     unsigned rings;
     FILE *file;
-    uint64_t written, max, end_ns, seen_before[COUNTERS_BLOCK_MAX], lost_before[COUNTERS_BLOCK_MAX];
+    int error; // of writing to it
+    uint64_t written, max, duration_ns, seen_before[COUNTERS_BLOCK_MAX], lost_before[COUNTERS_BLOCK_MAX];
 };
 
-static volatile sig_atomic_t is_interrupted;
+static volatile sig_atomic_t is_interrupted, is_over; // by a person, by the clock
 
 static void on_interrupt(int number)
 {
     (void)number;
     is_interrupted = 1;
+}
+
+static void on_end(int number)
+{
+    (void)number;
+    is_over = 1;
 }
 
 static int fail(const char *what, const char *why)
@@ -204,8 +215,12 @@ static void write_slot(struct capture *c, const struct capture_slot *shared)
                                          .len = slot.len > kept ? slot.len : kept,
                                          .is_outbound = kind == CAPTURE_REPLY,
                                          .comment = comment};
+    errno = 0;
     pcapng_put(c->file, &packet);
-    c->written++;
+    if (ferror(c->file))
+        c->error = errno;
+    else
+        c->written++;
 }
 
 // True when there was something.
@@ -215,7 +230,7 @@ static bool drain(struct capture *c)
     for (unsigned i = 0; i < c->rings; i++) {
         struct capture_ring *ring = &c->page->ring[i];
         const uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-        for (unsigned n = 0; n < CAPTURE_SLOTS && ring->tail != head && c->written < c->max; n++) {
+        for (unsigned n = 0; n < CAPTURE_SLOTS && ring->tail != head && c->written < c->max && !ferror(c->file); n++) {
             write_slot(c, &ring->slot[ring->tail % CAPTURE_SLOTS]);
             __atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
             was_there = true;
@@ -268,10 +283,8 @@ static bool run(struct capture *c)
     const bool is_shown = isatty(STDERR_FILENO);
     uint64_t show_ns = 0, seen;
     bool is_alive = true;
-    while (!is_interrupted && c->written < c->max && is_alive && !ferror(c->file)) {
+    while (!is_interrupted && !is_over && c->written < c->max && is_alive && !ferror(c->file)) {
         const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-        if (now_ns >= c->end_ns)
-            break;
         if (!drain(c))
             nanosleep(&(struct timespec){0, IDLE_MS * 1000000}, NULL);
         if (now_ns < show_ns)
@@ -294,13 +307,20 @@ static int finish(struct capture *c, bool is_alive, const char *path)
 {
     uint64_t seen;
     const uint64_t lost = count_lost(c, &seen);
-    pcapng_statistics(c->file, clock_ns(CLOCK_REALTIME) / 1000, seen, lost);
-    const bool is_good = fflush(c->file) == 0 && !ferror(c->file);
+    if (!c->error) {
+        errno = 0;
+        pcapng_statistics(c->file, clock_ns(CLOCK_REALTIME) / 1000, seen, lost);
+        if (fflush(c->file) != 0 || ferror(c->file))
+            c->error = errno ? errno : EIO;
+    }
     fprintf(stderr, "%llu packets written; the workers looked at %llu and lost %llu of those that matched\n",
             (unsigned long long)c->written, (unsigned long long)seen, (unsigned long long)lost);
-    if (!is_good)
-        return fail(path, "cannot be written");
-    return is_alive ? CTL_OK : fail("the data plane", "it ended; what came before is in the file");
+    if (c->error == EINTR)
+        return fail(path, "whatever reads it did not take the packets in time; the last of them is cut");
+    if (c->error)
+        return fail(path, strerror(c->error));
+    return is_alive ? CTL_OK
+                    : fail("the data plane", "it ended the capture, or itself; what came before is in the file");
 }
 
 static int set_limits(struct capture *c, const struct options *o)
@@ -311,26 +331,48 @@ static int set_limits(struct capture *c, const struct options *o)
         return -EINVAL;
     }
     c->max = o->max ? (uint64_t)o->max : DEFAULT_MAX;
-    c->end_ns = clock_ns(CLOCK_MONOTONIC) + duration_ns;
+    c->duration_ns = duration_ns;
     return 0;
+}
+
+// Signals end the capture, wherever it waits: also in opening or writing a pipe that nobody reads.
+static void set_signals(uint64_t duration_ns)
+{
+    const struct sigaction stop = {.sa_handler = on_interrupt}, end = {.sa_handler = on_end}; // no SA_RESTART
+    const uint64_t us = duration_ns / 1000 ? duration_ns / 1000 : 1;                          // 0 would be no timer
+    const struct itimerval timer = {.it_value = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)},
+                                    .it_interval = {0, NUDGE_MS * 1000}};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGALRM, &end, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static FILE *open_file(const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return stdout;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
 }
 
 int ctl_capture(int argc, char **argv, const struct options *o)
 {
     struct capture c = {.connection = -1};
     struct capture_filter filter;
-    const struct sigaction stop = {.sa_handler = on_interrupt};
     (void)argc;
     if (make_filter(&filter, o) < 0 || set_limits(&c, o) < 0)
         return CTL_USAGE;
     const int rc = open_page(&c, o->dataplane);
     if (rc < 0)
         return fail(o->dataplane, explain(rc)), rc == -ENOENT || rc == -ECONNREFUSED ? CTL_UNREACHABLE : CTL_REFUSED;
-    c.file = strcmp(argv[0], "-") == 0 ? stdout : fopen(argv[0], "we");
+    set_signals(c.duration_ns);
+    c.file = open_file(argv[0]);
     if (!c.file)
-        return fail(argv[0], strerror(errno));
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
+        return fail(argv[0], errno == EINTR ? "nobody reads it" : strerror(errno));
     pcapng_begin(c.file, "signpostctl " SIGNPOST_VERSION, "workers", CAPTURE_SNAP);
     begin(&c, &filter);
     const bool is_alive = run(&c);

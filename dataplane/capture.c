@@ -105,20 +105,26 @@ bool capture_matches(const struct capture_filter *f, const uint8_t *frame, unsig
 
 // ---- the ring ----
 
+static bool is_full(const struct capture_ring *ring)
+{
+    const uint64_t tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&ring->head, __ATOMIC_RELAXED) - tail >= CAPTURE_SLOTS; // also for a tail that nobody should
+                                                                                   // have written
+}
+
 // The slot to fill next, or null when the reader has not kept up.
 static struct capture_slot *reserve(struct capture_ring *ring)
 {
-    const uint64_t tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
-    if (ring->head - tail >= CAPTURE_SLOTS) { // also for a tail that nobody should have written
-        __atomic_store_n(&ring->lost, ring->lost + 1, __ATOMIC_RELAXED);
-        return NULL;
-    }
-    return &ring->slot[ring->head % CAPTURE_SLOTS];
+    return is_full(ring) ? NULL : &ring->slot[ring->head % CAPTURE_SLOTS];
 }
 
-static void commit(struct capture_ring *ring)
+// The slot is the reader's; without one, a packet that was wanted is lost.
+static void commit(struct capture_ring *ring, const struct capture_slot *slot)
 {
-    __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+    if (slot)
+        __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+    else
+        __atomic_store_n(&ring->lost, ring->lost + 1, __ATOMIC_RELAXED);
 }
 
 static void fill(struct capture_slot *s, const uint8_t *frame, unsigned len, uint64_t wall_us)
@@ -167,11 +173,11 @@ static enum capture_kind kind_of(const struct packet_slot *slot)
 static void put_reply(struct capture_ring *ring, const struct packet_slot *slot, uint64_t wall_us)
 {
     struct capture_slot *s = reserve(ring);
-    if (!s)
-        return;
-    fill(s, slot->frame, slot->reply_len, wall_us);
-    s->kind = CAPTURE_REPLY;
-    commit(ring);
+    if (s) {
+        fill(s, slot->frame, slot->reply_len, wall_us);
+        s->kind = CAPTURE_REPLY;
+    }
+    commit(ring, s);
 }
 
 static void handle_one(struct capture_ring *ring, const struct capture_filter *f, struct answer_context *context,
@@ -190,11 +196,12 @@ static void handle_one(struct capture_ring *ring, const struct capture_filter *f
     const uint16_t counter = find_counter(context->counters, before);
     if (f->counter != CAPTURE_NO_COUNTER && f->counter != counter)
         return;
-    if (s && is_wanted(f, kind)) {
+    if (s) {
         s->kind = (uint8_t)kind;
         s->counter = counter;
-        commit(ring);
     }
+    if (is_wanted(f, kind))
+        commit(ring, s);
     if (kind == CAPTURE_ANSWERED && is_wanted(f, CAPTURE_REPLY))
         put_reply(ring, slot, wall_us);
 }
@@ -207,6 +214,21 @@ void capture_handle_burst(struct capture_page *page, unsigned number, struct ans
     __atomic_store_n(&ring->seen, ring->seen + count, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < count; i++)
         handle_one(ring, &filter, context, port, &slot[i], wall_us);
+}
+
+// ---- a reader that has stopped ----
+
+bool capture_is_stalled(struct capture_watch *w, const struct capture_page *page, uint64_t now_ns)
+{
+    uint64_t read = 0;
+    bool has_full = false;
+    for (unsigned i = 0; i < page->ring_count; i++) {
+        read += __atomic_load_n(&page->ring[i].tail, __ATOMIC_RELAXED);
+        has_full |= is_full(&page->ring[i]);
+    }
+    if (!has_full || read != w->read || w->since_ns == 0)
+        *w = (struct capture_watch){read, now_ns};
+    return now_ns - w->since_ns >= CAPTURE_STALL_NS;
 }
 
 // ---- the page ----

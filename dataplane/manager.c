@@ -47,6 +47,7 @@ struct manager {
     struct image_checker *checker;
     struct image_store *store;
     uint64_t capturing; // serial of the connection that captures; 0: none
+    struct capture_watch capture_watch;
     struct log_limit refuse_limit, grace_limit;
     bool has_thread, has_reclaimer;
     pthread_t thread;
@@ -298,6 +299,7 @@ static void start_capture(struct manager *m, struct connection *c)
     reply.status = !is_there ? -ENOTSUP : m->capturing ? -EBUSY : 0;
     if (reply.status == 0) {
         m->capturing = c->serial;
+        m->capture_watch = (struct capture_watch){0};
         log_notice("packets are being captured");
     }
     send_message(m, c, &reply, reply.status == 0 ? capture->fd : -1);
@@ -356,6 +358,18 @@ static void watch_grace(struct manager *m)
         log_warning("a worker has held an old table for %.1f s", (double)age_ns / 1e9);
 }
 
+// A stopped or blocked reader: its connection is what it captures by.
+static void watch_capture(struct manager *m)
+{
+    if (!m->capturing || !capture_is_stalled(&m->capture_watch, m->config.capture->page, log_now_ns()))
+        return;
+    log_warning("whoever captures packets has not read any for %llu s",
+                (unsigned long long)(CAPTURE_STALL_NS / 1000000000u));
+    for (unsigned i = 0; i < IMAGE_CONNECTION_MAX; i++)
+        if (m->connection[i].fd >= 0 && m->connection[i].serial == m->capturing)
+            close_connection(m, &m->connection[i]);
+}
+
 static void turn(struct manager *m)
 {
     struct pollfd set[IMAGE_CONNECTION_MAX + 2] = {{m->event_fd, POLLIN, 0}, {m->listener, POLLIN, 0}};
@@ -375,6 +389,7 @@ static void turn(struct manager *m)
     if (set[1].revents)
         accept_connections(m);
     watch_grace(m);
+    watch_capture(m);
 }
 
 static void *manager_thread(void *argument)

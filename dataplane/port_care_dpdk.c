@@ -89,20 +89,32 @@ static bool have_workers_left(struct port_care *c)
     return true;
 }
 
-// The workers' view of the port, which must not be changed under them.
-static void reset_port(struct port_care *c, struct port *port, const char *reason)
+// The workers' view of the port, which must not be changed under them. What is said of it keeps to the limit of all
+// that a port causes.
+static void reset_port(struct port_care *c, unsigned at, uint64_t now_ns, const char *reason)
 {
+    struct port *port = &c->port[at];
     char why[PORT_WHY_CAP];
-    log_warning("port %s: %s: resetting it", port->label, reason);
+    const uint64_t told = port_watch_tell_reset(&c->at[at].watch, now_ns);
+    if (told == 1)
+        log_warning("port %s: %s: resetting it", port->label, reason);
+    else if (told)
+        log_warning("port %s: %s: resetting it, for the %lluth time since this was said last", port->label, reason,
+                    (unsigned long long)told);
     __atomic_store_n(&port->is_paused, true, __ATOMIC_SEQ_CST);
     if (!have_workers_left(c)) {
-        log_error("port %s: no reset: a worker does not move", port->label);
+        if (told)
+            log_error("port %s: no reset: a worker does not move", port->label);
     } else if (port_reset(port, why) < 0) {
-        log_error("%s; trying again", why);
+        if (told)
+            log_error("%s; trying again every second", why);
+        c->at[at].was_failure_told |= told > 0;
         __atomic_store_n(&port->wants_reset, true, __ATOMIC_RELAXED);
         return; // paused until it works
     } else {
-        log_notice("port %s: reset", port->label);
+        if (told || c->at[at].was_failure_told)
+            log_notice("port %s: reset", port->label);
+        c->at[at].was_failure_told = false;
     }
     __atomic_store_n(&port->is_paused, false, __ATOMIC_SEQ_CST);
 }
@@ -219,9 +231,9 @@ void port_care_look(struct port_care *c, uint64_t now_ns)
         port_watch_look(&c->at[i].watch, now_ns, &sample, &findings);
         tell(port, &findings);
         if (__atomic_load_n(&port->wants_reset, __ATOMIC_RELAXED))
-            reset_port(c, port, "its driver asks for a reset");
+            reset_port(c, i, now_ns, "its driver asks for a reset");
         else if (findings.needs_reset)
-            reset_port(c, port, "it has taken nothing for 10 s although its link is up");
+            reset_port(c, i, now_ns, "it has taken nothing for 10 s although its link is up");
     }
     publish_sums(c);
 }

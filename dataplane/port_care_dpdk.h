@@ -21,6 +21,7 @@ struct port_care {
     struct {
         struct port_watch watch;
         struct port_statistics seen, total; // as the card counts, which begins anew at a reset; as we do
+        bool was_failure_told;              // of a reset: then its success is told as well
     } at[OPTIONS_PORT_MAX];
 };
 

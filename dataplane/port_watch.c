@@ -57,6 +57,17 @@ void port_watch_look(struct port_watch *w, uint64_t now_ns, const struct port_sa
     w->last = *s;
 }
 
+uint64_t port_watch_tell_reset(struct port_watch *w, uint64_t now_ns)
+{
+    w->resets++;
+    if (now_ns < w->resets_next_ns)
+        return 0;
+    const uint64_t untold = w->resets - w->told_resets;
+    w->told_resets = w->resets;
+    w->resets_next_ns = now_ns + PORT_WATCH_REPEAT_NS;
+    return untold;
+}
+
 const char *port_trouble_text(enum port_trouble trouble)
 {
     switch (trouble) {

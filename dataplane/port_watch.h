@@ -41,6 +41,7 @@ struct port_watch {
     uint64_t link_changes, told_changes, link_next_ns;
     uint64_t moved_ns; // when the port last took something, or had nothing to take
     uint64_t reset_ns; // not before
+    uint64_t resets, told_resets, resets_next_ns;
 };
 
 struct port_findings {
@@ -55,6 +56,11 @@ void port_watch_init(struct port_watch *watch, uint64_t now_ns, bool is_up);
 
 void port_watch_look(struct port_watch *watch, uint64_t now_ns, const struct port_sample *sample,
                      struct port_findings *findings);
+
+// A reset is about to be tried, with a reason that is not the watch's own: drivers may ask for one at every look, and
+// each may fail. 0: say nothing of it and of how it ends; else the number of resets since the last that were told of,
+// with this one.
+uint64_t port_watch_tell_reset(struct port_watch *watch, uint64_t now_ns);
 
 // What to tell: "answers dropped, because ..."; with the remedy.
 const char *port_trouble_text(enum port_trouble trouble);

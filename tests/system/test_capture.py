@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """signpostctl capture: packets with what became of them, from a node under load, without harm to the workers."""
+import os
+import signal
 import struct
 import subprocess
 import time
@@ -10,6 +12,7 @@ import pytest
 from lablib.cluster import SERVICE
 from lablib.dns import Dnsperf
 from lablib.lab import program
+from lablib.process import wait_until
 
 
 def read_pcapng(data):
@@ -109,6 +112,61 @@ def test_one_at_a_time_and_a_killed_one_leaves_the_workers_alone(cluster):
             break
     assert third.returncode == 0, third.stderr
     assert cluster.at_ams.addresses(SERVICE)
+
+
+@pytest.fixture
+def load(cluster):
+    """Queries enough to fill every ring, for the time of a test."""
+    running = Dnsperf(cluster.client, cluster.ams.node_address, [(SERVICE, "A")], 2000, 30, ("-c", "4"))
+    yield running
+    running.process.stop()
+
+
+def test_a_pipe_that_nobody_opens_or_reads_ends_the_capture_in_time(cluster, load, tmp_path):
+    node, pipe = cluster.ams.node, str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    begun = time.monotonic()
+    unopened = subprocess.run([*command(node, "--for", "300ms")[:2], pipe, *command(node, "--for", "300ms")[3:]],
+                              capture_output=True, text=True, check=False, timeout=60)
+    assert unopened.returncode == 1 and "nobody reads it" in unopened.stderr
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        unread = subprocess.run([*command(node)[:2], pipe, *command(node, "--for", "1s")[3:]], capture_output=True, text=True,
+                                check=False, timeout=60)
+    finally:
+        os.close(reader)
+    assert unread.returncode == 1 and "did not take the packets in time" in unread.stderr, unread.stderr
+    assert time.monotonic() - begun < 50, "it is bounded in time, whatever the pipe does"
+    assert cluster.at_ams.addresses(SERVICE)
+
+
+def test_a_full_disk_ends_the_capture_and_is_named(cluster, load):
+    node = cluster.ams.node
+    cluster.mount_small("small", "64k")
+    path = f"{cluster.directory}/small/capture.pcapng"
+    done = subprocess.run([*command(node)[:2], path, *command(node, "--for", "20s")[3:]], capture_output=True, text=True,
+                          check=False, timeout=60)
+    assert done.returncode == 1 and "No space left on device" in done.stderr, done.stderr
+    assert os.stat(path).st_size <= 64 << 10 and os.stat(path).st_mode & 0o077 == 0, "bounded, and for its owner only"
+    assert cluster.at_ams.addresses(SERVICE)
+
+
+@pytest.mark.alone
+def test_one_who_stops_reading_is_ended_by_the_data_plane(cluster, load):
+    """Else the workers would go on filling his rings for ever."""
+    node = cluster.ams.node
+    stopped = subprocess.Popen(command(node, "--for", "1h"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: "somebody captures already" in
+                   subprocess.run(command(node, "--for", "1ms"), capture_output=True, text=True, check=False).stderr, 30,
+                   "it captures")
+        stopped.send_signal(signal.SIGSTOP)
+        wait_until(lambda: subprocess.run(command(node, "--for", "1ms"), capture_output=True, check=False).returncode == 0, 60,
+                   "another one may capture", pause=0.5)
+    finally:
+        stopped.kill()
+        stopped.wait()
+    assert "has not read any for 10 s" in node.dataplane.log()
 
 
 def test_wrong_filters_and_no_data_plane_say_what_to_do(cluster):

@@ -182,6 +182,38 @@ TEST_F(Worker, CountsWhatAFullRingLosesAndNeverWaits)
     EXPECT_EQ(ring().head, uint64_t{CAPTURE_SLOTS + 1});
 }
 
+TEST_F(Worker, CountsAsLostOnlyWhatWasWanted)
+{
+    while (ring().head < CAPTURE_SLOTS)
+        handle(query("a"));
+    memory.page->filter.kinds = 1u << CAPTURE_REPLY;
+    handle(query("a"));
+    memory.page->filter = filter();
+    memory.page->filter.counter = COUNTER_answers_refused;
+    handle(query("a"));
+    EXPECT_EQ(ring().lost, 0u) << "dropped queries, of which neither filter wants any";
+    memory.page->filter = filter();
+    handle(query("a"));
+    EXPECT_EQ(ring().lost, 1u);
+}
+
+TEST_F(Worker, AReaderThatLeavesAFullRingIsStalled)
+{
+    constexpr uint64_t T = 5, LIMIT = CAPTURE_STALL_NS;
+    capture_watch watch{};
+    EXPECT_FALSE(capture_is_stalled(&watch, memory.page, T));
+    EXPECT_FALSE(capture_is_stalled(&watch, memory.page, T + 5 * LIMIT)) << "nothing to read";
+    while (ring().head < CAPTURE_SLOTS)
+        handle(query("a"));
+    const uint64_t full = T + 5 * LIMIT;
+    EXPECT_FALSE(capture_is_stalled(&watch, memory.page, full + LIMIT - 1));
+    ring().tail++;
+    EXPECT_FALSE(capture_is_stalled(&watch, memory.page, full + LIMIT)) << "it reads";
+    handle(query("a"));
+    EXPECT_FALSE(capture_is_stalled(&watch, memory.page, full + 2 * LIMIT - 1));
+    EXPECT_TRUE(capture_is_stalled(&watch, memory.page, full + 2 * LIMIT));
+}
+
 TEST_F(Worker, SurvivesAReaderThatWritesNonsense)
 {
     ring().tail = 12345; // ahead of what was ever written

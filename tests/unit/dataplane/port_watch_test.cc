@@ -150,6 +150,19 @@ TEST_F(Watch, FloodsThatAreNotStuckAreNotReset)
     EXPECT_EQ(seconds_to_reset(PORT_TROUBLE_KERNEL, 60), 0u);
 }
 
+TEST_F(Watch, ResetsThatADriverAsksForAgainAndAgainAreToldOnceAMinute)
+{
+    uint64_t told = 0, times = 0;
+    for (unsigned i = 0; i < 180; i++)
+        if (const uint64_t n = port_watch_tell_reset(&w, i * SECOND)) {
+            told += n;
+            times++;
+        }
+    EXPECT_EQ(times, 3u);
+    EXPECT_EQ(told, 121u) << "each is in one of the sums, up to the last that was told";
+    EXPECT_EQ(port_watch_tell_reset(&w, 180 * SECOND), 60u);
+}
+
 TEST_F(Watch, EveryTroubleHasAText)
 {
     for (int t = 0; t < PORT_TROUBLE_COUNT; t++)
