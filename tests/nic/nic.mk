@@ -5,6 +5,6 @@ $(OBJ)/tests/nic/show_counters: $(OBJ)/tests/nic/guest/show_counters.o $(call ob
 test-nic: deps all $(OBJ)/tests/nic/show_counters ## the data plane on emulated cards, in a QEMU guest; no root, no KVM
 	@scripts/run-tests nic
 .PHONY: test-nic
-bench-exception: deps all ## what a flood for the kernel costs answers on a port that DPDK owns
+bench-exception: deps all $(OBJ)/tests/bench/exception_load ## what a flood for the kernel costs answers on a port that DPDK owns
 	@scripts/bench-exception
 .PHONY: bench-exception

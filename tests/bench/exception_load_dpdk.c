@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Queries and other packets at two steady rates over a memif link, and what came back of them.
+//
+// usage: exception_load SOCKET SECONDS QUERIES_PER_S OTHERS_PER_S QUERIES.pcap OTHERS.pcap
+//        exception_load SOCKET 0 QUERIES OTHERS ...          so many at once, as fast as the link takes them
+//        exception_load SOCKET SECONDS max OTHERS_PER_S ...  as many queries as the link takes
+//
+// Sends what is due every 100 us, queries and others evenly mixed, and receives in between. Where it may
+// (CAP_SYS_NICE), no ordinary program takes the CPU from it: a sender that stands still loses answers by itself. Prints
+// one JSON object:
+// `..._unsent` found the link's ring full, so the other end had not kept up.
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+enum {
+    FRAMES_MAX = 4096,
+    FRAME_CAP = 512,
+    BURST = 32,
+    RING = 2048, // of the link, as the data plane makes it
+    TICK_NS = 100000,
+    CONNECT_MS = 10000,
+    QUIET_MS = 500, // this long without a frame: nothing more comes back
+    PCAP_HEADER = 24,
+    RECORD_HEADER = 16,
+    UDP_SOURCE_AT = 34 // behind Ethernet and IPv4 without options
+};
+
+struct stream {
+    const char *name;
+    uint8_t frame[FRAMES_MAX][FRAME_CAP];
+    uint16_t len[FRAMES_MAX];
+    unsigned frames;
+    bool is_unlimited;
+    double rate;
+    uint64_t due, sent, unsent;
+};
+
+static struct stream queries = {.name = "queries"}, others = {.name = "others"};
+static uint64_t answers, strangers;
+static uint16_t port;
+static struct rte_mempool *pool;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "exception_load: %s\n", what);
+    exit(1);
+}
+
+static void read_frames(struct stream *s, const char *path)
+{
+    uint8_t header[PCAP_HEADER];
+    uint32_t record[RECORD_HEADER / 4];
+    FILE *f = fopen(path, "rb");
+    if (!f || fread(header, sizeof header, 1, f) != 1)
+        fail(path);
+    while (s->frames < FRAMES_MAX && fread(record, sizeof record, 1, f) == 1) {
+        if (record[2] > FRAME_CAP || fread(s->frame[s->frames], record[2], 1, f) != 1)
+            fail(path);
+        s->len[s->frames++] = (uint16_t)record[2];
+    }
+    fclose(f);
+    if (s->frames == 0)
+        fail(path);
+}
+
+static void open_link(const char *socket)
+{
+    char device[256];
+    const struct rte_eth_conf nothing = {0};
+    struct rte_eth_link link = {0};
+    snprintf(device, sizeof device, "net_memif0,role=client,socket=%s,socket-abstract=no,id=0,rsize=11,bsize=2048",
+             socket);
+    pool = rte_pktmbuf_pool_create("load", 4 * RING + 1024, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!pool || rte_eal_hotplug_add("vdev", "net_memif0", strchr(device, ',') + 1) < 0 ||
+        rte_eth_dev_get_port_by_name("net_memif0", &port) < 0 || rte_eth_dev_configure(port, 1, 1, &nothing) < 0 ||
+        rte_eth_rx_queue_setup(port, 0, RING, (unsigned)SOCKET_ID_ANY, NULL, pool) < 0 ||
+        rte_eth_tx_queue_setup(port, 0, RING, (unsigned)SOCKET_ID_ANY, NULL) < 0 || rte_eth_dev_start(port) < 0)
+        fail("the link cannot be made");
+    for (unsigned waited = 0; waited < CONNECT_MS; waited += 10) {
+        if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status)
+            return;
+        rte_delay_us_sleep(10000);
+    }
+    fail("nobody at the other end of the link");
+}
+
+static unsigned receive(void)
+{
+    static const uint8_t dns[2] = {0, 53};
+    struct rte_mbuf *m[BURST];
+    const unsigned n = rte_eth_rx_burst(port, 0, m, BURST);
+    for (unsigned i = 0; i < n; i++)
+        *(memcmp(rte_pktmbuf_mtod_offset(m[i], uint8_t *, UDP_SOURCE_AT), dns, 2) == 0 ? &answers : &strangers) += 1;
+    if (n)
+        rte_pktmbuf_free_bulk(m, n);
+    return n;
+}
+
+// Up to `count` frames; those for which there was no room are lost, unless the stream has all the time it wants.
+static void push(struct stream *s, unsigned count)
+{
+    struct rte_mbuf *m[BURST];
+    if (rte_pktmbuf_alloc_bulk(pool, m, count) < 0)
+        fail("no buffers");
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned at = (unsigned)((s->sent + s->unsent + i) % s->frames);
+        memcpy(rte_pktmbuf_append(m[i], s->len[at]), s->frame[at], s->len[at]);
+    }
+    const unsigned sent = rte_eth_tx_burst(port, 0, m, (uint16_t)count);
+    s->sent += sent;
+    if (sent < count)
+        rte_pktmbuf_free_bulk(m + sent, count - sent);
+    if (sent < count && !s->is_unlimited)
+        s->unsent += count - sent;
+}
+
+static uint64_t waiting(const struct stream *s)
+{
+    return s->due - s->sent - s->unsent;
+}
+
+// Of each stream as many as make its share of a burst, so that neither comes in a lump.
+static void send_due(void)
+{
+    for (uint64_t left; (left = waiting(&queries) + waiting(&others)) > 0;) {
+        const unsigned total = left < BURST ? (unsigned)left : BURST;
+        const unsigned of_others = (unsigned)((waiting(&others) * total + left - 1) / left);
+        if (of_others)
+            push(&others, of_others);
+        if (total > of_others)
+            push(&queries, total - of_others);
+        receive();
+    }
+}
+
+static double now_s(void)
+{
+    return (double)rte_rdtsc() / (double)rte_get_tsc_hz();
+}
+
+static void run(double seconds)
+{
+    const double begun = now_s();
+    struct timespec tick;
+    clock_gettime(CLOCK_MONOTONIC, &tick);
+    for (double passed; (passed = now_s() - begun) < seconds;) {
+        others.due = (uint64_t)(passed * others.rate);
+        if (queries.is_unlimited)
+            queries.due = queries.sent + BURST;
+        else
+            queries.due = (uint64_t)(passed * queries.rate);
+        if (queries.is_unlimited) {
+            if (waiting(&others))
+                push(&others, waiting(&others) < BURST ? (unsigned)waiting(&others) : BURST);
+            push(&queries, BURST);
+            receive();
+            receive();
+            continue;
+        }
+        send_due();
+        while (receive())
+            ;
+        tick.tv_nsec += TICK_NS;
+        if (tick.tv_nsec >= 1000000000)
+            tick.tv_sec++, tick.tv_nsec -= 1000000000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &tick, NULL);
+    }
+}
+
+static void wait_for_the_rest(void)
+{
+    for (double last = now_s(); now_s() - last < QUIET_MS / 1e3;)
+        if (receive())
+            last = now_s();
+}
+
+static void set_rate(struct stream *s, const char *text, double seconds)
+{
+    s->is_unlimited = strcmp(text, "max") == 0;
+    s->rate = strtod(text, NULL);
+    if (seconds == 0)
+        s->due = (uint64_t)s->rate;
+}
+
+int main(int argc, char **argv)
+{
+    const int used = rte_eal_init(argc, argv);
+    argv += used;
+    if (used < 0 || argc - used != 7)
+        fail("usage: exception_load EAL-OPTIONS -- SOCKET SECONDS QUERIES OTHERS QUERIES.pcap OTHERS.pcap");
+    const double seconds = strtod(argv[2], NULL);
+    set_rate(&queries, argv[3], seconds);
+    set_rate(&others, argv[4], seconds);
+    read_frames(&queries, argv[5]);
+    read_frames(&others, argv[6]);
+    open_link(argv[1]);
+    const struct sched_param first = {.sched_priority = 10};
+    const bool is_first = sched_setscheduler(0, SCHED_FIFO, &first) == 0;
+    prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+    const double begun = now_s();
+    if (seconds == 0)
+        send_due();
+    run(seconds);
+    const double took = now_s() - begun;
+    wait_for_the_rest();
+    printf("{\"seconds\": %.3f, \"queries\": %lu, \"queries_unsent\": %lu, \"answers\": %lu, \"others\": %lu, "
+           "\"others_unsent\": %lu, \"from_kernel\": %lu, \"is_real_time\": %s}\n",
+           took, (unsigned long)(queries.sent + queries.unsent), (unsigned long)queries.unsent, (unsigned long)answers,
+           (unsigned long)(others.sent + others.unsent), (unsigned long)others.unsent, (unsigned long)strangers,
+           is_first ? "true" : "false");
+    return 0;
+}
