@@ -55,6 +55,9 @@ void doctor_check_host(struct doctor *doctor);  // CPU, cores, memory, clock
 void doctor_check_ports(struct doctor *doctor); // each of dataplane.ports
 void doctor_check_files(struct doctor *doctor); // keys, directories, addresses, port 53, the programs
 
+// Whether an XDP program sits on the interface already. Part of doctor_check_ports.
+void doctor_check_xdp_program(struct doctor *doctor, const char *topic, const char *interface, bool has_bpffs);
+
 // All of them. `findings` is a new reference for the caller.
 void doctor_run(struct doctor *doctor);
 

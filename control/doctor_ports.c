@@ -140,10 +140,13 @@ static void check_xdp(struct doctor *d, const char *topic, const char *interface
         doctor_find(d, DOCTOR_WARNING, topic,
                     "ethtool -N IFACE rx-flow-hash udp4 sdfn; ethtool -N IFACE rx-flow-hash udp6 sdfn",
                     "%s spreads UDP by addresses only: all queries of one client use one worker", interface);
-    if (!is_mounted(d, "bpf"))
+    const bool has_bpffs = is_mounted(d, "bpf");
+    if (!has_bpffs)
         doctor_find(
             d, DOCTOR_NOTE, topic, "mount -t bpf bpf /sys/fs/bpf",
-            "no bpf file system is mounted: our own filter does without, libxdp's dispatcher of others does not");
+            "no bpf file system is mounted: our XDP program will have the card alone, since libxdp's dispatcher, "
+            "by which several share one, needs it");
+    doctor_check_xdp_program(d, topic, interface, has_bpffs);
     if (!driver[0] && ask_driver(d, interface, ETHTOOL_GGRO) == 0)
         doctor_find(
             d, DOCTOR_WARNING, topic, "ethtool -K IFACE gro on",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: two guests (with an IOMMU for vfio, without for uio) that all tests share, and data planes in them."""
+import glob
 import os
+import shutil
 import sys
 import tempfile
 
@@ -43,7 +45,9 @@ def initramfs():
     with tempfile.TemporaryDirectory() as folder:
         tables = make_tables(folder)
         scripts = [os.path.join(guests.TOP, name) for name in ("scripts/nic", "scripts/hugepages", "tests/nic/guest/setuser")]
-        return guests.pack([f"{BIN}/signpost-dataplane", f"{BIN}/signpost-standby", helper], [tables, *scripts])
+        tools = [path for path in map(shutil.which, ("xdp-loader", "xdp-filter")) if path]
+        return guests.pack([f"{BIN}/signpost-dataplane", f"{BIN}/signpost-standby", helper, *tools],
+                           [tables, *scripts, *glob.glob("/usr/lib/*/bpf")])
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,18 @@ SILENCE_S = 0.3  # within which a reply that must not come would have come
 
 
 class DataPlane:
-    """Runs on `cards`; with `door`, the kernel has the node's addresses on the interface of that name."""
+    """Runs on `cards`; with `door`, the kernel has the node's addresses on the interface of that name. With `shared`, the
+    name of the one card's interface, the card stays the kernel's.
+    """
 
-    def __init__(self, guest, cards, options=(), driver="vfio-pci", door="", prefix="", wait=True):
+    def __init__(self, guest, cards, options=(), driver="vfio-pci", door="", prefix="", wait=True, shared=""):
         self.guest, self.cards, self.door, self.is_ended = guest, cards, door.split(":")[-1], False
         assert guest.try_run("kill -0 $PID 2>/dev/null")[0] != 0, "another data plane still runs in this guest"
         for card in cards:
-            bind(guest, card, driver)
+            if not shared:
+                bind(guest, card, driver)
             guest.wire[card].drain()
-        ports = " ".join(f"--port pci:{guest.address[card]}" for card in cards)
+        ports = f"--port af_xdp:{shared}" if shared else " ".join(f"--port pci:{guest.address[card]}" for card in cards)
         if door:
             options = (*options, "--kernel-interface", door)
         guest.run("rm -rf /tmp/state /run/signpost; cp -r /app/dataplane /tmp/state; mkdir -p /run/signpost")

@@ -22,7 +22,7 @@ FOLDER = os.path.join(TOP, "build", "nic")
 QEMU = os.environ.get("SIGNPOST_QEMU", "qemu-system-x86_64").split()  # another one may need -L DIRECTORY as well
 MODULES = ("virtio_pci vfio_iommu_type1 vfio_pci uio_pci_generic tun vhost_net 8021q "
            "vmxnet3 virtio_net")
-DRIVERS = "bus_pci bus_vdev mempool_ring net_e1000 net_vmxnet3 net_virtio"
+DRIVERS = "bus_pci bus_vdev mempool_ring net_e1000 net_vmxnet3 net_virtio net_af_xdp"
 WITH_TAP = os.path.join(HERE, "guest", "with_tap")
 TAP_QUEUES = 2
 BOOT_S, COMMAND_S = 180, 60  # of a guest on a busy machine: far more than it takes

@@ -9,6 +9,7 @@ import pytest
 from lablib.cluster import KEY, settings
 from lablib.lab import Lab, program
 from lablib.node import Node
+from lablib.xdp import put_program
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def test_a_missing_interface_and_a_missing_address_are_named(node):
     node.port = "af_packet:eth7"
     node.write_config(settings())
     assert one(ask(node, 1), "there is no interface eth7").startswith("bad")
+
+
+def test_another_xdp_program_on_a_shared_card_is_named_with_the_remedy(node):
+    node.port = "af_xdp:eth0"
+    node.write_config(settings())
+    assert one(ask(node), "no XDP program is on eth0").startswith("ok")
+    put_program(node.host)
+    found = ask(node, 1)
+    text = one(found, "XDP program onlooker")
+    assert text.startswith("bad") and "xdp-loader" in found[text] and "xdp off" in found[text]
+    node.host.ip("link", "set", "dev", "eth0", "xdp", "off")
+    node.start_dataplane()
+    node.start_control()
+    node.wait_ready(60)
+    assert one(ask(node), "for AF_XDP sockets").startswith("note")
 
 
 def test_a_file_with_errors_is_told_line_by_line(node):

@@ -15,6 +15,7 @@ import pytest
 from lablib.dns import Client
 from lablib.lab import BUILD, Lab, program
 from lablib.process import wait_until
+from lablib.xdp import has_program, put_program
 
 NODE, NODE6, CLIENT, CLIENT6 = "10.78.0.53", "2001:db8::53", "10.78.0.1", "2001:db8::1"  # NODE6: as make_images has it
 NAME = "www1.example.com"
@@ -94,6 +95,17 @@ def test_af_xdp_comes_back_after_a_sudden_death(lab):
     process = start(lab, node, "af_xdp:eth0")
     check_dns(client, NODE)
     assert "earlier data plane left" in process.log()
+
+
+def test_af_xdp_leaves_another_program_where_it_is_and_says_what_to_do(lab):
+    node, _ = two_hosts(lab, True)
+    put_program(node)
+    done = node.run(program("signpost-dataplane"), "--port", "af_xdp:eth0", "--socket", lab.path("x.sock"), "--state-dir",
+                    lab.path("none"), check=False)
+    assert done.returncode == 1 and "xdp-loader status" in done.stderr and "xdp off" in done.stderr
+    assert has_program(node), "the other program was taken off"
+    node.ip("link", "set", "dev", "eth0", "xdp", "off")
+    start(lab, node, "af_xdp:eth0")
 
 
 def checksum(data):
