@@ -112,11 +112,12 @@ static int probe(struct port *port, const char *device, const char *arguments, c
     return rc < 0 ? fail(rc, why, port, "DPDK made no port for the device", remedy) : 0;
 }
 
-static const char xdp_remedy[] = "af_xdp needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, one queue for each worker, and "
-                                 "no XDP program beside it that did "
-                                 "not come by libxdp's dispatcher (`xdp-loader status` or `ip link` shows it; `ip link "
-                                 "set dev IFACE xdp off` removes "
-                                 "it)";
+static const char xdp_remedy[] =
+    "af_xdp needs CAP_NET_ADMIN, CAP_BPF and CAP_SYS_ADMIN, one queue for each worker, and "
+    "no XDP program beside it that did "
+    "not come by libxdp's dispatcher (`xdp-loader status` or `ip link` shows it; `ip link "
+    "set dev IFACE xdp off` removes "
+    "it)";
 
 // Only queries are taken from the kernel; ARP, neighbour discovery, echo and TCP stay its business. The driver is told
 // of no program: it finds ours.

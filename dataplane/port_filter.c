@@ -163,20 +163,49 @@ static int load(struct port_filter *f)
     return (int)rc;
 }
 
+static void unload(struct port_filter *f)
+{
+    xdp_program__close(f->program);
+    bpf_object__close(f->object); // with the maps' descriptors
+    f->program = NULL;
+    f->object = NULL;
+}
+
+static int load_and_attach(struct port_filter *f)
+{
+    const int rc = load(f);
+    return rc < 0 ? rc : xdp_program__attach(f->program, f->interface, XDP_MODE_UNSPEC, 0);
+}
+
+// libxdp goes without its dispatcher by itself where kernel or file system know nothing of it, but not where they only
+// refuse it (no right to write to the bpf file system).
+static int attach_alone(struct port_filter *f)
+{
+    static const char without[] = "LIBXDP_SKIP_DISPATCHER";
+    const bool is_set = getenv(without) != NULL;
+    unload(f);
+    setenv(without, "1", 1);
+    const int rc = load_and_attach(f);
+    if (!is_set)
+        unsetenv(without);
+    return rc;
+}
+
 int port_filter_attach(struct port_filter *f, const char *interface, char why[PORT_FILTER_WHY_CAP])
 {
     *f = (struct port_filter){.interface = (int)if_nametoindex(interface), .gate_fd = -1, .count_fd = -1};
     listen_to_libraries();
+    why[0] = 0;
     if (f->interface == 0)
         return -ENODEV;
     if (count_others(f->interface, 0, &f->is_shared)) {
         snprintf(why, PORT_FILTER_WHY_CAP, "another program's AF_XDP sockets have the interface already");
         return -EBUSY;
     }
-    int rc = load(f);
-    if (rc == 0)
-        rc = xdp_program__attach(f->program, f->interface, XDP_MODE_UNSPEC, 0);
+    int rc = load_and_attach(f);
     snprintf(why, PORT_FILTER_WHY_CAP, "%s", last_warning);
+    if (rc < 0 && rc != -EBUSY && rc != -EEXIST)
+        rc = attach_alone(f);
     if (rc < 0)
         return rc;
     f->is_attached = true;
@@ -240,7 +269,6 @@ void port_filter_fini(struct port_filter *f)
         if (rc < 0)
             log_warning("our XDP program cannot be taken off: %s: %s", strerror(-rc), last_warning);
     }
-    xdp_program__close(f->program);
-    bpf_object__close(f->object); // with the maps' descriptors
+    unload(f);
     *f = (struct port_filter){.gate_fd = -1, .count_fd = -1};
 }

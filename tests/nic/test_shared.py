@@ -107,12 +107,19 @@ def test_what_a_killed_data_plane_left_is_taken_off_and_the_filter_is_not(vfio_g
     assert programs(vfio_guest, interface) == {FILTER}
 
 
-def test_without_a_bpf_file_system_ours_has_the_card_alone_and_says_why(vfio_guest, interface, share):
-    dataplane = share()
-    assert "has the card alone" in dataplane.log() and "bpffs" in dataplane.log()
-    check_answers(dataplane)
-    assert dataplane.end() == 0
-    assert programs(vfio_guest, interface) == set()
+@pytest.mark.parametrize("options,reason", [("", "bpffs"), ("-o ro", "pin")])
+def test_without_a_bpf_file_system_to_write_to_ours_has_the_card_alone_and_says_why(vfio_guest, interface, share, options, reason):
+    if options:
+        vfio_guest.run(f"mount -t bpf {options} bpf /sys/fs/bpf")
+    try:
+        dataplane = share()
+        assert "has the card alone" in dataplane.log() and reason in dataplane.log()
+        check_answers(dataplane)
+        assert dataplane.end() == 0
+        assert programs(vfio_guest, interface) == set()
+    finally:
+        if options:
+            vfio_guest.run("umount /sys/fs/bpf")
 
 
 def test_a_program_that_came_without_the_dispatcher_is_refused_and_stays(vfio_guest, interface):

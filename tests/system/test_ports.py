@@ -180,6 +180,18 @@ def test_memif(lab, kernel_interface):
     assert not kernel_interface or kernel_interface not in node.run("ip", "link").stdout
 
 
+def test_net_tap_serves_the_kernel_behind_it(lab):
+    """DPDK's TAP driver, for trials on one machine: the client is the kernel that has the other end of the interface."""
+    node, _ = two_hosts(lab, False)
+    process = start(lab, node, "vdev:net_tap0,iface=trial0")
+    node.ip("addr", "add", f"{CLIENT}/24", "dev", "trial0")
+    node.ip("addr", "add", f"{CLIENT6}/64", "dev", "trial0", "nodad")
+    for server in (NODE, NODE6):
+        check_dns(node, server)
+        check_ping(node, server)
+    assert process.stop() == 0 and "trial0" not in node.run("ip", "link").stdout
+
+
 def test_memif_comes_back_after_a_sudden_death(lab):
     node, _ = two_hosts(lab, False)
     path = lab.path("memif.sock")
