@@ -193,15 +193,24 @@ static int choose_pages(const struct options *options, const struct cards *cards
     return 0;
 }
 
+// Without huge pages a packet buffer of 2.4 kB does not cross the border of an ordinary page, and so takes all of one.
+static unsigned in_ordinary_pages(unsigned buffers_mb)
+{
+    return buffers_mb * 7 / 4;
+}
+
 int eal_start(const struct options *options, bool is_floating, unsigned memory_mb, char *why, unsigned why_cap)
 {
     static char lcores[CPU_TEXT_CAP], memory[32], allow[OPTIONS_PORT_MAX][OPTIONS_TEXT_CAP];
     static char *argv[ARGUMENTS_MAX]; // EAL keeps pointers into it
     int argc = 0;
     struct cards cards;
+    const unsigned buffers_mb = memory_mb;
     memory_mb += BASE_MEMORY_MB;
     int rc = look_at_cards(&cards, options, why, why_cap);
     const int is_huge = rc < 0 ? rc : choose_pages(options, &cards, memory_mb, why, why_cap);
+    if (is_huge == 0)
+        memory_mb = in_ordinary_pages(buffers_mb) + BASE_MEMORY_MB;
     if (is_huge >= 0 && cards.is_vfio)
         rc = check_locked_memory(memory_mb, why, why_cap);
     if (rc < 0 || is_huge < 0)
