@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
 
-#include "dataplane/log.h"
+#include "shared/log.h"
 #include "table/counters.h"
 
 // The object file that clang made of port_filter.bpf.c.
