@@ -49,6 +49,7 @@ struct pg_table {
     unsigned mask_count;      // mask columns: one for each 64 attribute numbers
     bool has_row_triggers;    // the application's own triggers: bulk capture would log in another order than they act
     bool has_inserted;        // this transaction inserted rows: finish looks for races
+    bool had_window;          // changes of ours were there when rows were looked for last
 };
 
 enum { PG_KEPT_MAX = 64 };

@@ -102,11 +102,13 @@ static PGresult *ask_with_keys(struct loading *l, const struct buffer *sql)
     return r;
 }
 
-static int lock_rows(struct loading *l)
+// Finds and locks them; `with_values`: and reads them.
+static int lock_rows(struct loading *l, bool with_values)
 {
     struct buffer sql = {0};
     pg_sql(&sql, "SELECT k.i");
-    pg_sql_values(&sql, l->d, l->t, "t", false);
+    if (with_values)
+        pg_sql_values(&sql, l->d, l->t, "t", false);
     pg_sql(&sql, " FROM ");
     pg_sql_keys(&sql, l->d, l->t);
     pg_sql(&sql, " JOIN %s t ON ", l->t->name);
@@ -124,6 +126,8 @@ static int lock_rows(struct loading *l)
     for (int i = 0; i < PQntuples(r); i++) {
         struct work *w = l->row[l->at[pg_number(r, i, 0) - 1]];
         w->presence = PRESENCE_PRESENT;
+        if (!with_values)
+            continue;
         copy_values(r, i, 1, door_pg_value_count(l->t), value, l->arena);
         w->current = door_pg_row(l->t, value, l->arena);
     }
@@ -260,18 +264,25 @@ static int load(struct store *store, uint16_t peer, uint64_t seen, struct work *
     l.key = arena_take(arena, count * sizeof *l.key);
     l.at = arena_take(arena, count * sizeof *l.at);
     int64_t has_window = 0;
+    bool with_values = pg_table_of(d, l.t)->had_window;
     int result = d->load_snapshot ? 0 : read_seen(d, peer, seen, problem);
     for (unsigned i = 0; i < count; i++) {
+        with_values |= row[i]->want_current;
         if (d->is_careful || !is_insert(row[i])) {
             l.key[l.count] = row[i]->key;
             l.at[l.count++] = i;
         }
     }
     if (result == 0 && l.count)
-        result = lock_rows(&l);
+        result = lock_rows(&l, with_values);
     if (result == 0)
         result = pg_ask_number(d, &has_window, problem, "SELECT EXISTS(SELECT 1 FROM dbsync.c_%lld)",
                                (long long)row[0]->table->id);
+    // As they stand they are context of a conflict alone, which is about changes of ours that are still remembered.
+    pg_table_of(d, l.t)->had_window = has_window != 0;
+    bool may_clash = has_window || d->knows_remote || d->knows_parked;
+    if (result == 0 && l.count && may_clash && !with_values)
+        result = lock_rows(&l, true);
     for (l.count = 0; l.count < count; l.count++) {
         l.key[l.count] = row[l.count]->key;
         l.at[l.count] = l.count;

@@ -34,11 +34,12 @@ static int make_stage(struct door_pg *d, const struct table *t, struct problem *
     return result;
 }
 
-static void copy_row_values(struct pg_copy *copy, const struct row *row)
+// `only`: columns whose values go along; null: all.
+static void copy_row_values(struct pg_copy *copy, const struct row *row, const bool *only)
 {
     for (unsigned c = 0; c < row->table->column_count; c++) {
         if (!row->table->column[c].is_generated)
-            pg_copy_value(copy, row->known[c] ? &row->value[c] : NULL);
+            pg_copy_value(copy, row->known[c] && (!only || only[c]) ? &row->value[c] : NULL);
     }
 }
 
@@ -51,8 +52,8 @@ static void copy_versions(struct pg_copy *copy, const struct row *row, struct bu
     pg_copy_octets(copy, bytes->data, bytes->len);
 }
 
-int store_pg_stage(struct door_pg *d, const struct table *t, const struct row *const *row, unsigned count,
-                   bool with_versions, struct problem *problem)
+static int stage_columns(struct door_pg *d, const struct table *t, const struct row *const *row, unsigned count,
+                         bool with_versions, const bool *only, struct problem *problem)
 {
     struct buffer sql = {0}, bytes = {0};
     struct pg_copy copy;
@@ -77,18 +78,24 @@ int store_pg_stage(struct door_pg *d, const struct table *t, const struct row *c
             pg_copy_value(&copy, NULL);
             pg_copy_value(&copy, NULL);
         }
-        copy_row_values(&copy, row[i]);
+        copy_row_values(&copy, row[i], only);
     }
     buffer_fini(&bytes);
     return pg_copy_end(&copy, problem);
 }
 
-static int stage_states(struct door_pg *d, struct work **row, unsigned count, struct problem *problem)
+int store_pg_stage(struct door_pg *d, const struct table *t, const struct row *const *row, unsigned count,
+                   bool with_versions, struct problem *problem)
+{
+    return stage_columns(d, t, row, count, with_versions, NULL, problem);
+}
+
+static int stage_states(struct door_pg *d, struct work **row, unsigned count, const bool *only, struct problem *problem)
 {
     const struct row **state = memory_take((count + 1) * sizeof *state);
     for (unsigned i = 0; i < count; i++)
         state[i] = row[i]->state;
-    int result = store_pg_stage(d, row[0]->table, state, count, false, problem);
+    int result = stage_columns(d, row[0]->table, state, count, false, only, problem);
     free(state);
     return result;
 }
@@ -165,7 +172,7 @@ static int copy_rows(struct door_pg *d, struct work **row, unsigned count, struc
         return result;
     for (unsigned i = 0; i < count; i++) {
         pg_copy_row(&copy, door_pg_value_count(t));
-        copy_row_values(&copy, row[i]->state);
+        copy_row_values(&copy, row[i]->state, NULL);
     }
     return pg_copy_end(&copy, problem);
 }
@@ -176,7 +183,7 @@ static int insert_staged(struct door_pg *d, struct work **row, unsigned count, s
     const struct table *t = row[0]->table;
     struct pg_table *p = pg_table_of(d, t);
     struct buffer sql = {0};
-    int result = stage_states(d, row, count, problem);
+    int result = stage_states(d, row, count, NULL, problem);
     pg_sql(&sql, "INSERT INTO %s(", t->name);
     column_list(&sql, t);
     pg_sql(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
@@ -265,9 +272,12 @@ static void update_text(struct buffer *sql, struct door_pg *d, const struct work
 static int update_rows(struct door_pg *d, struct work **row, unsigned count, struct problem *problem)
 {
     struct pg_table *p = pg_table_of(d, row[0]->table);
-    bool any = false;
-    for (unsigned c = 0; c < row[0]->table->column_count; c++)
-        any |= is_written(row[0], p, c);
+    bool any = false, only[SCHEMA_COLUMN_MAX];
+    for (unsigned c = 0; c < row[0]->table->column_count; c++) {
+        bool writes = is_written(row[0], p, c);
+        any |= writes;
+        only[c] = writes || row[0]->table->column[c].in_key;
+    }
     for (unsigned i = 0; i < count; i++) {
         row[i]->is_missing = any;
         row[i]->is_done = !any;
@@ -275,7 +285,7 @@ static int update_rows(struct door_pg *d, struct work **row, unsigned count, str
     if (!any)
         return 0;
     struct buffer sql = {0};
-    int result = stage_states(d, row, count, problem);
+    int result = stage_states(d, row, count, only, problem);
     PGresult *r = NULL;
     if (result == 0) {
         update_text(&sql, d, row[0]);

@@ -67,7 +67,7 @@ class Cluster:
         pid_file = f"{self.folder}/data/postmaster.pid"
         if os.path.exists(pid_file):  # after kill -9; its number may be another program's by now
             os.unlink(pid_file)
-        clock = read_from(self.clock) if self.clock else []
+        clock = read_from(self.clock, at_once=True) if self.clock else []
         if clock and not os.path.exists(self.clock):
             with open(self.clock, "w", encoding="ascii") as file:
                 file.write("+0\n")

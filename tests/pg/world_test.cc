@@ -42,7 +42,7 @@ struct Postgres {
         return std::make_unique<Site>(number);
     }
 
-    // As a distance to the real time. It is in force within a second.
+    // As a distance to the real time. The servers read it with each look at their clock.
     static void set_clock(Site &s, int64_t us)
     {
         timeval real;
@@ -53,10 +53,6 @@ struct Postgres {
         fprintf(f, "%+lld\n", static_cast<long long>(us / SECOND - real.tv_sec));
         fclose(f);
         rename(fresh.c_str(), path.c_str());
-    }
-    static void settle_clocks()
-    {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1300));
     }
     static void settle(const std::vector<Site *> &sites)
     {

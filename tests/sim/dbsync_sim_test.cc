@@ -37,7 +37,6 @@ struct Memory {
     {
         clock_of(s.number) = us;
     }
-    static void settle_clocks() {}
     static void settle(const std::vector<Site *> &sites)
     {
         dbsync_test::settle(sites);

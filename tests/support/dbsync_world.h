@@ -16,7 +16,7 @@
 //   SITES_MAX                how many sites a run may have
 //   make(number)             a site with an empty database; where all have been made: begin(sites)
 //   accepts(site, sql)       runs a statement in a transaction that goes on when it is refused; whether it was accepted
-//   set_clock(site, us)      the site's wall clock; settle_clocks() returns when what was set is in force
+//   set_clock(site, us)      the site's wall clock
 //   may_die(site, random, work)  does the work, and may kill it somewhere in it; false: it did (the site is open again)
 //   is_excused(result)       what a call may return beside 0
 //   changes(site, after)     captured changes of table t behind a position
@@ -143,7 +143,6 @@ template <class Engine> class World
             clock[i] = START + random.between(-HOUR, HOUR);
             Engine::set_clock(*site.back(), clock[i]);
         }
-        Engine::settle_clocks();
         for (auto &s : site)
             prepare(*s);
     }
@@ -164,7 +163,6 @@ template <class Engine> class World
             Engine::set_clock(*s, clock[s->number]);
             s->open();
         }
-        Engine::settle_clocks();
         Engine::settle(all());
     }
 
@@ -195,10 +193,8 @@ template <class Engine> class World
     {
         Site &s = *site[random.below(static_cast<unsigned>(site.size()))];
         Engine::set_clock(s, clock[s.number] - 10 * HOUR);
-        Engine::settle_clocks();
         s.run("UPDATE t SET a = 'last word'");
         Engine::set_clock(s, clock[s.number]);
-        Engine::settle_clocks();
         Engine::settle(all());
         for (auto &other : site)
             EXPECT_EQ(other->number_of("SELECT count(*) FROM t WHERE coalesce(a, '') <> 'last word'"), 0)
