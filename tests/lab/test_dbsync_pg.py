@@ -18,7 +18,7 @@ from lablib.process import wait_until
 from lablib.products import Ours
 
 PROGRAM = os.path.join(BUILD, "release", "tests", "dbsync_pg")
-DAYS = os.environ.get("SIGNPOST_PG_DAYS", "4")
+DAYS = os.environ.get("SIGNPOST_PG_DAYS", "3")
 KILLS = int(os.environ.get("SIGNPOST_PG_KILLS", "200"))
 pytestmark = pytest.mark.skipif(server_folder() is None, reason="no PostgreSQL server is installed")
 
