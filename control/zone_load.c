@@ -176,8 +176,16 @@ static bool lies_in(const char *path, const char *dir)
     return strncmp(path, dir, len) == 0 && (path[len] == '/' || strcmp(dir, "/") == 0);
 }
 
+static bool is_unchanged(int fd, const struct stat *before)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
 // Reads the file behind `path`, which must lie in `dir` once links are resolved. 0, or a negative errno: -EXDEV when
-// it lies elsewhere, -EFBIG past the limit. The text ends with a zero that is not counted.
+// it lies elsewhere, -EFBIG past the limit, -EAGAIN when it changed meanwhile. The text ends with a zero that is not
+// counted.
 static int read_inside(const char *path, const char *dir, uint64_t limit, char **text, size_t *len)
 {
     char resolved[PATH_MAX];
@@ -198,7 +206,7 @@ static int read_inside(const char *path, const char *dir, uint64_t limit, char *
     size_t used = 0;
     if (!rc && !buffer)
         rc = -ENOMEM;
-    while (!rc && used < cap) { // a file that grows meanwhile is read up to its size at the start
+    while (!rc && used < cap) { // a file that grows meanwhile is read up to its size at the start, for nothing
         const ssize_t n = read(fd, buffer + used, cap - used);
         if (n == 0)
             break;
@@ -206,6 +214,8 @@ static int read_inside(const char *path, const char *dir, uint64_t limit, char *
             rc = -errno;
         used += n > 0 ? (size_t)n : 0;
     }
+    if (!rc && (used < cap || !is_unchanged(fd, &st)))
+        rc = -EAGAIN;
     close(fd);
     if (rc) {
         free(buffer);
@@ -226,6 +236,8 @@ static const char *read_problem(int rc)
         return "not a regular file";
     case EFBIG:
         return "the file is too large";
+    case EAGAIN:
+        return "the file changed while it was read; write it under another name, then rename it";
     default:
         return strerror(-rc);
     }

@@ -6,7 +6,10 @@
 
 void zone_lex_init(struct zone_lex *lex, const char *text, size_t len)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; // some editors put one in front of UTF-8
     *lex = (struct zone_lex){.p = text, .end = text + len, .line = 1};
+    if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0)
+        lex->p += 3;
 }
 
 bool zone_token_is(const struct zone_token *token, const char *text)

@@ -37,7 +37,7 @@ struct zone_lex_entry {
     struct zone_token token[ZONE_TOKENS_MAX];
 };
 
-// `text[len]` must be zero.
+// `text[len]` must be zero. A byte order mark at its start is passed over.
 void zone_lex_init(struct zone_lex *lex, const char *text, size_t len);
 
 // The next entry that has tokens or an error; false at the end of the text.
