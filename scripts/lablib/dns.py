@@ -94,12 +94,12 @@ class Client:
 class Dnsperf:
     """dnsperf in a client's namespace, at a fixed rate for a time."""
 
-    def __init__(self, host, server, names, rate, seconds, extra=()):
+    def __init__(self, host, server, names, rate, seconds, extra=(), prefix=()):
         lab = host.lab
         queries = lab.write(f"dnsperf-{host.name}-{len(lab.processes)}.txt",
                             "".join(f"{name} {kind}\n" for name, kind in names))
         self.process = host.start(f"dnsperf-{len(lab.processes)}",
-                                  ["dnsperf", "-s", server, "-d", queries, "-Q", str(rate), "-l", str(seconds), "-t",
+                                  [*prefix, "dnsperf", "-s", server, "-d", queries, "-Q", str(rate), "-l", str(seconds), "-t",
                                    "2", *extra])
         self.seconds = seconds
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """DNS over TCP as stock clients use it, and as hostile ones do: nothing that happens there may touch UDP.
 
-The data plane runs alone here, from images on disk.
+The data plane runs alone here, from images on disk. Who measures must not be slowed by who misbehaves on the same machine: the
+worker and the generator, which goes before everything, have the last CPU; the misbehaving, the good clients of TCP and the
+kernel's work for all of them have the first.
 """
 import multiprocessing
 import os
@@ -21,7 +23,9 @@ from lablib.dns import Client, Dnsperf
 from lablib.lab import BUILD, Lab, program
 from lablib.process import wait_until
 
-NODE, GOOD, BAD = "10.78.0.53", "10.78.0.1", "10.78.0.2"
+NODE, GOOD, BAD, OTHER = "10.78.0.53", "10.78.0.1", "10.78.0.2", "10.78.0.54"
+FIRST_CPU, LAST_CPU = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+BEFORE_ALL = ["chrt", "-f", "1"]
 NAME = "www1.example.com"
 
 
@@ -35,7 +39,7 @@ class Setting:
                         "100", "16", NODE], check=True, capture_output=True)
         self.process = self.node.start("dataplane", [
             program("signpost-dataplane"), "--port", "af_packet:eth0", "--socket", lab.path("dataplane.sock"),
-            "--state-dir", folder, "--address", NODE])
+            "--state-dir", folder, "--address", NODE, "--cores", str(LAST_CPU)])
         self.client = Client(self.good, NODE)
         wait_until(lambda: self.client.addresses(NAME, seconds=0.3), 15, "the node answers")
 
@@ -205,23 +209,24 @@ def large_and_pointless(tcp, end):
 WAYS = [silent, one_octet, drip, length_only, half_closed, never_reads, garbage, no_length, reset, large_and_pointless]
 
 
-def misbehave(host, number, end, seen):
+def misbehave(host, server, number, end, seen):
     way = WAYS[number % len(WAYS)]
     while time.monotonic() < end:
         try:
             with host.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
                 tcp.settimeout(1)
-                tcp.connect((NODE, 53))
+                tcp.connect((server, 53))
                 seen[way.__name__] = seen.get(way.__name__, 0) + 1
                 way(tcp, min(end, time.monotonic() + 2))
         except OSError:
             time.sleep(0.02)
 
 
-def misbehave_all(host, end, report):
+def misbehave_all(host, server, end, report):
     """In a process of its own, so that the threads here do not slow those who measure."""
+    os.nice(19)
     seen = {}
-    threads = [threading.Thread(target=misbehave, args=(host, number, end, seen)) for number in range(300)]
+    threads = [threading.Thread(target=misbehave, args=(host, server, number, end, seen)) for number in range(300)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -229,49 +234,105 @@ def misbehave_all(host, end, report):
     report.send(seen)
 
 
+STOCK_SERVER = """
+global
+    maxconn 1000
+defaults
+    mode tcp
+    timeout client 5s
+    timeout connect 1s
+    timeout server 5s
+frontend dns
+    bind {address}:53
+    maxconn 64
+    tcp-request inspect-delay 4s
+    tcp-request content reject if WAIT_END
+    default_backend nobody
+backend nobody
+    server nobody {address}:9
+"""
+
+
+def start_stock_server(setting):
+    """HAProxy, which keeps 64 connections for some seconds and answers none."""
+    host = setting.lab.add_host("other", [f"{OTHER}/24"])
+    host.start("haproxy", ["taskset", "-c", str(FIRST_CPU), "haproxy", "-db", "-f",
+                           setting.lab.write("stock.cfg", STOCK_SERVER.format(address=OTHER))])
+
+    def listens():
+        return ":53" in host.run("ss", "-Htln").stdout
+    wait_until(listens, 15, "the other server listens")
+
+
+def who_measures():
+    """Before everything where that is allowed; not every container allows it."""
+    is_allowed = subprocess.run([*BEFORE_ALL, "true"], capture_output=True, check=False).returncode == 0
+    return ["taskset", "-c", str(LAST_CPU), *(BEFORE_ALL if is_allowed else [])]
+
+
 class Load:
-    """UDP queries at a fixed rate by dnsperf; loss and the 99th percentile of the round trips."""
+    """UDP queries at a fixed rate by dnsperf; loss and the round trips in seconds, from the shortest on."""
 
     def __init__(self, host, seconds):
-        self.perf = Dnsperf(host, NODE, [(NAME, "A")], 500, seconds, ("-v",))
+        self.perf = Dnsperf(host, NODE, [(NAME, "A")], 500, seconds, ("-v",), prefix=who_measures())
 
     def result(self):
         found = self.perf.result()
-        times = sorted(float(t) for t in re.findall(r"^> NOERROR \S+ A ([\d.]+)$", found["text"], re.M))
-        return found["lost"], times[len(times) // 2], times[int(len(times) * 0.99)]
+        return found["lost"], sorted(float(t) for t in re.findall(r"^> NOERROR \S+ A ([\d.]+)$", found["text"], re.M))
 
 
-def measured_beside_the_misbehaving(setting):
-    """Median and 99th percentile of UDP's round trips, none lost; well-behaved TCP is served all along."""
+def place(times, part):
+    return times[min(int(len(times) * part), len(times) - 1)]
+
+
+def say(when, times):
+    print(f"\nUDP median {place(times, 0.5) * 1e3:.3f} ms, p99 {place(times, 0.99) * 1e3:.3f} ms, "
+          f"longest {times[-1] * 1e3:.3f} ms {when}")
+
+
+def measured_beside_the_misbehaving(setting, server, when):
+    """UDP's round trips, none lost, while 300 connections to `server` misbehave; well-behaved TCP is served all along."""
     mine, theirs = multiprocessing.Pipe()
-    bad = multiprocessing.Process(target=misbehave_all, args=(setting.bad, time.monotonic() + 9, theirs))
+    bad = multiprocessing.Process(target=misbehave_all, args=(setting.bad, server, time.monotonic() + 9, theirs))
     bad.start()
     time.sleep(1.5)
     load, served = Load(setting.good, 6), 0
     for _ in range(20):
         served += len(setting.client.query_tcp(NAME, seconds=3).answer) == 1
         time.sleep(0.2)
-    lost, median, p99 = load.result()
+    lost, times = load.result()
     seen = mine.recv()
     bad.join()
-    print(f"\nUDP median {median * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms beside the misbehaving; connections: {seen}")
+    say(when, times)
+    print(f"connections: {seen}")
     assert lost == 0, "UDP queries were lost"
     assert served == 20
     assert set(seen) == {way.__name__ for way in WAYS}
-    return median, p99
+    return times
+
+
+@pytest.fixture
+def own_cpu():
+    """This process and its children keep off the CPU of those who measure."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {FIRST_CPU})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.mark.alone
-def test_300_misbehaving_connections_touch_neither_udp_nor_good_clients(setting):
-    """Each of ten ways thirty times, from one address, which may have 64 connections."""
-    lost, median, p99 = Load(setting.good, 3).result()
-    print(f"\nUDP median {median * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms quiet")
+def test_300_misbehaving_connections_touch_neither_udp_nor_good_clients(setting, own_cpu):
+    """Each of ten ways thirty times, from one address, which may have 64 connections. What the machine's own work for them costs is
+    known from the same clients at a stock server with the same limit."""
+    lost, quiet = Load(setting.good, 3).result()
+    say("quiet", quiet)
     assert lost == 0
-    # Two cores carry both sides here; what must not happen is that UDP waits for TCP work (tens of milliseconds). It
-    # would each time, while another process that takes the core is not always there: the best of three counts.
+    start_stock_server(setting)
+    beside_other = measured_beside_the_misbehaving(setting, OTHER, "beside those who misbehave towards another server")
+    # Another process that takes the core is not always there, waiting for TCP would be: the best of three counts.
     for _ in range(3):
-        median_beside, p99_beside = measured_beside_the_misbehaving(setting)
-        if median_beside < 10 * median + 0.002 and p99_beside < 10 * p99 + 0.010:
+        beside = measured_beside_the_misbehaving(setting, NODE, "beside those who misbehave towards us")
+        if place(beside, 0.99) < 2 * max(place(quiet, 0.99), place(beside_other, 0.99)) + 0.002:
             break
     else:
         pytest.fail("UDP waits for TCP")
