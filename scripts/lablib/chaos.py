@@ -72,25 +72,35 @@ def schedule(seed, seconds):
     return faults
 
 
+Span = collections.namedtuple("Span", "breaking broken mending mended")  # the last two None: not yet
+
+
 class Truth:
-    """What was broken when, as the one knows who broke it. Times are of one monotonic clock."""
+    """What was broken when, as the one knows who broke it. Times are of one monotonic clock.
+
+    To break a thing and to mend it take time, in which it may be either: no blame for what is answered then.
+    """
 
     def __init__(self):
-        self.spans = collections.defaultdict(list)  # (site, thing) -> [begin, end or None] ...
+        self.spans = collections.defaultdict(list)  # (site, thing) -> spans
 
-    def broke(self, now, site, thing):
-        self.spans[site, thing].append([now, None])
+    def broke(self, since, now, site, thing):
+        self.spans[site, thing].append(Span(since, now, None, None))
 
-    def mended(self, now, site, thing):
-        self.spans[site, thing][-1][1] = now
+    def mended(self, since, now, site, thing):
+        self.spans[site, thing][-1] = self.spans[site, thing][-1]._replace(mending=since, mended=now)
+
+    def is_broken_now(self, site, thing):
+        spans = self.spans[site, thing]
+        return bool(spans) and spans[-1].mended is None
 
     def is_broken_all(self, site, thing, begin, end):
-        """Through the whole time."""
-        return any(b <= begin and (e is None or e >= end) for b, e in self.spans[site, thing])
+        """For certain through the whole time."""
+        return any(span.broken <= begin and (span.mending is None or span.mending >= end) for span in self.spans[site, thing])
 
     def is_broken_any(self, site, thing, begin, end):
-        """At some moment of the time."""
-        return any(b <= end and (e is None or e >= begin) for b, e in self.spans[site, thing])
+        """Perhaps at some moment of the time."""
+        return any(span.breaking <= end and (span.mended is None or span.mended >= begin) for span in self.spans[site, thing])
 
     def is_dead(self, site, observer, begin, end):
         """By the observing site's rules the site was down through the whole time, for one and the same reason."""

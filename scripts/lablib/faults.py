@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each kind of fault of a chaos schedule does to a world, and how it ends. The truth is told at the right moments:
-broken only after it is done, mended before it begins to be undone, so that no blame falls into the gap.
+"""What each kind of fault of a chaos schedule does to a world, and how it ends. The truth is told with the time that
+doing it took: on a busy machine that may be seconds, for which nobody is blamed.
 """
 import os
 import signal
@@ -12,6 +12,8 @@ from .node import Refused
 
 FLOOD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
 FLOOD_PER_S = 15000
+DRAIN_MARGIN_S = 1.0  # its time is counted from when the command was read
+LOOKED_FOR_S = 1.0  # programs are looked for several times a second
 
 
 class Faults:
@@ -22,26 +24,33 @@ class Faults:
         self.killed = set()  # (site, part) that we ended and have not started again
         self.crashes = []
         self.notes = []  # what was done when
+        self.doing = []
+        self.drained_until = {}  # by site
 
     def begin(self, fault):
-        getattr(self, f"begin_{fault.kind}")(self.world.site(fault.site), fault)
+        self._do(f"begin_{fault.kind}", fault)
 
     def end(self, fault):
-        getattr(self, f"end_{fault.kind}", lambda *_: None)(self.world.site(fault.site), fault)
+        self._do(f"end_{fault.kind}", fault)
+
+    def _do(self, name, fault):
+        """What a fault breaks and mends is told when it is done, with the time since when it was being done."""
+        since, self.doing = self.now(), []
+        getattr(self, name, lambda *_: None)(self.world.site(fault.site), fault)
+        for tell, site, thing in self.doing:
+            tell(since, self.now(), site, thing)
 
     def broke(self, site, *things):
-        for thing in things:
-            self.truth.broke(self.now(), site.name, thing)
+        self.doing += [(self.truth.broke, site.name, thing) for thing in things]
 
     def mended(self, site, *things):
-        for thing in things:
-            self.truth.mended(self.now(), site.name, thing)
+        self.doing += [(self.truth.mended, site.name, thing) for thing in things]
 
     # ---- Signpost's programs ----
 
     def _kill(self, site, part):
         self.killed.add((site.name, part))
-        self.broke(site, part)  # from before: what is under way may be lost
+        self.broke(site, part)
         getattr(site.node, part).kill()
 
     def _start(self, site, part):
@@ -54,8 +63,7 @@ class Faults:
         self.mended(site, part)
 
     def is_now_broken(self, site, thing):
-        spans = self.truth.spans[site.name, thing]
-        return bool(spans) and spans[-1][1] is None
+        return self.truth.is_broken_now(site.name, thing)
 
     def begin_kill_control(self, site, _):
         self._kill(site, "control")
@@ -249,24 +257,28 @@ class Faults:
 
     def begin_drain(self, site, fault):
         """By one node's operator; the word reaches the other node by heartbeats."""
+        if self.is_now_broken(site, "control"):
+            return
+        seconds = int(fault.until - fault.at) + 1
         self.broke(site, "drained")
-        if not self.is_now_broken(site, "control"):
-            try:
-                site.node.ctl("site", site.name, "drain", "--reason", "chaos", "--for", f"{int(fault.until - fault.at) + 1}s")
-                return
-            except (Refused, OSError):
-                pass  # it would have left no site
-        self.mended(site, "drained")
+        try:
+            site.node.ctl("site", site.name, "drain", "--reason", "chaos", "--for", f"{seconds}s")
+        except (Refused, OSError):
+            self.mended(site, "drained")  # it would have left no site
+        self.drained_until[site.name] = self.now() + seconds
 
     def end_drain(self, site, _):
         if not self.is_now_broken(site, "drained"):
             return
-        self.mended(site, "drained")
+        over = self.drained_until[site.name]  # by itself, perhaps before we come to it
+        since = min(self.now(), over - DRAIN_MARGIN_S)
         if not self.is_now_broken(site, "control"):
             try:
                 site.node.ctl("site", site.name, "auto")
+                over = min(over, self.now())
             except (Refused, OSError):
-                pass  # its time is over anyway
+                pass
+        self.truth.mended(since, max(over, self.now()), site.name, "drained")
 
     # ---- what nobody ended ----
 
@@ -282,4 +294,4 @@ class Faults:
                 if (site.name, part) not in self.killed and not process.is_running():
                     self.crashes.append(f"{site.node.name} {part} ended by itself with status {process.popen.returncode}")
                     self.killed.add((site.name, part))
-                    self.broke(site, part)
+                    self.truth.broke(self.now() - LOOKED_FOR_S, self.now(), site.name, part)

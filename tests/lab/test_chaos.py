@@ -36,12 +36,15 @@ def test_no_two_faults_pull_at_the_same_thing():
     assert all(fault.at <= fault.until < 600 for fault in faults)
 
 
+DOING_S = 1.0  # so long it takes in these tests to break a thing, or to mend it
+
+
 def told(*spans):
     truth = Truth()
     for begin, end, site, thing in spans:
-        truth.broke(begin, site, thing)
+        truth.broke(begin, begin + DOING_S, site, thing)
         if end is not None:
-            truth.mended(end, site, thing)
+            truth.mended(end - DOING_S, end, site, thing)
     return truth
 
 
@@ -55,11 +58,16 @@ WEBS = [(10, 30, "ams", "web1"), (10, 30, "ams", "web2")]
     ("an answer without an address", [], 40, "ams", (), True),
     ("a site that serves is left out", [], 40, "fra", AMS, True),
     ("down, but not for long", WEBS, 15, "fra", BOTH, False),
-    ("down for long", WEBS, 17, "fra", BOTH, True),
-    ("down for long, by the site's own node", WEBS, 17, "ams", BOTH, True),
+    ("down for long", WEBS, 17.1, "fra", BOTH, True),
+    ("down for long, by the site's own node", WEBS, 17.1, "ams", BOTH, True),
     ("down for long, and left out", WEBS, 17, "ams", FRA, False),
+    ("down for long, but not before it was done", WEBS, 16.9, "fra", BOTH, False),
+    ("left out while it is being broken", WEBS, 10.1, "fra", FRA, False),
+    ("left out before", WEBS, 9.9, "fra", FRA, True),
+    ("answered while it is being mended", WEBS, 29.1, "fra", BOTH, False),
+    ("answered before", WEBS, 28.9, "fra", BOTH, True),
     ("one of two web servers", WEBS[:1], 20, "ams", BOTH, False),
-    ("the database", [(10, None, "fra", "database")], 17, "ams", BOTH, True),
+    ("the database", [(10, None, "fra", "database")], 17.1, "ams", BOTH, True),
     ("both sites are down: all are answered", WEBS + [(12, 30, "fra", "database")], 25, "ams", BOTH, False),
     ("a node that cannot judge", WEBS + [(8, 29, "ams", "control")], 25, "ams", BOTH, False),
     ("the other node's control process is gone", [(10, 30, "fra", "control")], 20, "ams", BOTH, True),
