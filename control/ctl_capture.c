@@ -283,6 +283,8 @@ static bool run(struct capture *c)
     const bool is_shown = isatty(STDERR_FILENO);
     uint64_t show_ns = 0, seen;
     bool is_alive = true;
+    fprintf(stderr, "capturing for %g s or %llu packets; an interrupt ends it sooner\n", (double)c->duration_ns / 1e9,
+            (unsigned long long)c->max);
     while (!is_interrupted && !is_over && c->written < c->max && is_alive && !ferror(c->file)) {
         const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
         if (!drain(c))

@@ -42,15 +42,29 @@ def command(node, *arguments):
     return [program("signpostctl"), "capture", "-", "--dataplane", f"{node.folder}/dataplane.sock", *arguments]
 
 
+def begin(node, *arguments, output=subprocess.DEVNULL):
+    """A capture that has begun: the workers put packets into its rings."""
+    process = subprocess.Popen(command(node, *arguments), stdout=output, stderr=subprocess.PIPE)
+    said = process.stderr.readline()
+    assert b"capturing" in said, said
+    return process
+
+
 class Capture:
     def __init__(self, node, *arguments):
-        self.process = subprocess.Popen(command(node, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.4)  # it has the rings now, or the packets below would say so
+        self.process = begin(node, *arguments, output=subprocess.PIPE)
 
-    def end(self):
-        out, err = self.process.communicate(timeout=30)
+    def end(self, interrupt=True):
+        """What came so far, or until its time is over."""
+        if interrupt:
+            self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
         return read_pcapng(out)
+
+
+def may_capture(node):
+    return subprocess.run(command(node, "--for", "1ms"), capture_output=True, check=False).returncode == 0
 
 
 def message_of(frame):
@@ -59,7 +73,7 @@ def message_of(frame):
 
 def test_queries_replies_and_refusals_are_seen_with_their_reasons(cluster):
     node = cluster.ams.node
-    capture = Capture(node, "--for", "2s", "--address", "10.77.9.1")
+    capture = Capture(node, "--address", "10.77.9.1")
     cluster.at_ams.query(SERVICE)
     cluster.at_ams.query("nowhere.example.net")
     packets, statistics = capture.end()
@@ -77,8 +91,7 @@ def test_queries_replies_and_refusals_are_seen_with_their_reasons(cluster):
     (("--address", "10.77.9.2"), []),
     (("--max", "1"), ["answered: answers_noerror"])])
 def test_filters(cluster, arguments, wanted):
-    capture = Capture(cluster.ams.node, "--for", "1s", *(arguments + (() if "--address" in arguments else
-                                                                       ("--address", "10.77.9.1"))))
+    capture = Capture(cluster.ams.node, *arguments, *(() if "--address" in arguments else ("--address", "10.77.9.1")))
     cluster.at_ams.query(SERVICE)
     cluster.at_ams.query("nowhere.example.net")
     assert [comment for _, comment, _ in capture.end()[0]] == wanted
@@ -90,7 +103,7 @@ def test_under_load_nothing_is_lost_but_captures(cluster):
     node, names = cluster.ams.node, [(SERVICE, "A")]
     load = Dnsperf(cluster.client, cluster.ams.node_address, names, 10000, 3, ("-c", "8"))
     time.sleep(0.5)
-    packets, (received, lost) = Capture(node, "--for", "1s", "--name", SERVICE).end()
+    packets, (received, lost) = Capture(node, "--for", "1s", "--name", SERVICE).end(interrupt=False)
     result = load.result()
     print(f"{len(packets)} of {received} packets captured, {lost} lost; {result['lost']} of {result['sent']} queries lost")
     assert result["lost"] == 0
@@ -99,18 +112,12 @@ def test_under_load_nothing_is_lost_but_captures(cluster):
 
 def test_one_at_a_time_and_a_killed_one_leaves_the_workers_alone(cluster):
     node = cluster.ams.node
-    first = subprocess.Popen(command(node), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(0.3)
+    first = begin(node)
     second = subprocess.run(command(node), capture_output=True, text=True, check=False)
     assert second.returncode == 1 and "somebody captures already" in second.stderr
     first.kill()
-    first.wait()
-    deadline = time.monotonic() + 5
-    while True:
-        third = subprocess.run(command(node, "--for", "100ms"), capture_output=True, check=False)
-        if third.returncode == 0 or time.monotonic() > deadline:
-            break
-    assert third.returncode == 0, third.stderr
+    first.communicate()
+    wait_until(lambda: may_capture(node), 30, "another one may capture", pause=0.2)
     assert cluster.at_ams.addresses(SERVICE)
 
 
@@ -155,18 +162,14 @@ def test_a_full_disk_ends_the_capture_and_is_named(cluster, load):
 def test_one_who_stops_reading_is_ended_by_the_data_plane(cluster, load):
     """Else the workers would go on filling his rings for ever."""
     node = cluster.ams.node
-    stopped = subprocess.Popen(command(node, "--for", "1h"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stopped = begin(node, "--for", "1h")
     try:
-        wait_until(lambda: "somebody captures already" in
-                   subprocess.run(command(node, "--for", "1ms"), capture_output=True, text=True, check=False).stderr, 30,
-                   "it captures")
         stopped.send_signal(signal.SIGSTOP)
-        wait_until(lambda: subprocess.run(command(node, "--for", "1ms"), capture_output=True, check=False).returncode == 0, 60,
-                   "another one may capture", pause=0.5)
+        wait_until(lambda: "has not read any for 10 s" in node.dataplane.log(), 60, "it is ended", pause=0.2)
+        wait_until(lambda: may_capture(node), 30, "another one may capture", pause=0.5)
     finally:
         stopped.kill()
-        stopped.wait()
-    assert "has not read any for 10 s" in node.dataplane.log()
+        stopped.communicate()
 
 
 def test_wrong_filters_and_no_data_plane_say_what_to_do(cluster):
