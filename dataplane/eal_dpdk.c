@@ -77,7 +77,7 @@ static void lcores_argument(char *text, const struct options *options, bool is_f
     cpu_set_t allowed, rest;
     sched_getaffinity(0, sizeof allowed, &allowed);
     rest = allowed;
-    for (unsigned i = 0; i < options->core_count && options_idle(options) != IDLE_SLEEP; i++)
+    for (unsigned i = 0; i < options->core_count && !is_floating; i++) // DNS over TCP, say, never delays a worker
         CPU_CLR(options->core[i], &rest);
     snprintf(text, CPU_TEXT_CAP, "--lcores=0@");
     append_cpus(text, CPU_COUNT(&rest) ? &rest : &allowed);
