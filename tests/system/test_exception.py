@@ -6,7 +6,7 @@ from lablib.lab import Lab
 from lablib.memif_load import MemifNode
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def node():
     with Lab() as lab:
         up = MemifNode(lab, is_pinned=False)
@@ -19,8 +19,8 @@ def test_a_burst_for_the_kernel_costs_no_answer_and_every_frame_is_counted(node,
     """As many at once as the port's ring holds, mixed: so that no pause of the machine loses any. The way to the kernel,
     which holds half as many, and takes 8 of a full burst, overflows or not as it comes."""
     before, seen = node.counters(), int(node.door("statistics/rx_packets"))
-    load = node.load(0, queries, others)
-    grown = {name: value - before[name] for name, value in node.counters().items()}
+    with node.load(0, queries, others) as load:
+        grown = {name: value - before[name] for name, value in node.counters().items()}
     print(load, grown)
     assert (load["queries"], load["others"]) == (queries, others)
     assert load["queries_unsent"] == load["others_unsent"] == 0
@@ -34,8 +34,8 @@ def test_a_burst_for_the_kernel_costs_no_answer_and_every_frame_is_counted(node,
 def test_a_steady_flood_is_passed_on_beside_queries(node):
     """Rates that any machine carries; what did not fit into a ring is told by the end that found it full."""
     before, seen = node.counters(), int(node.door("statistics/rx_packets"))
-    load = node.load(1, 2000, 5000)
-    grown = {name: value - before[name] for name, value in node.counters().items()}
+    with node.load(1, 2000, 5000) as load:
+        grown = {name: value - before[name] for name, value in node.counters().items()}
     print(load, grown)
     assert load["answers"] == load["queries"] - load["queries_unsent"] - grown["tx_full"] > 0
     assert grown["kernel_packets"] == load["others"] - load["others_unsent"] > 0
