@@ -5,6 +5,7 @@ SIGNPOST_KILLS (6) and SIGNPOST_ORDER_CHANGES (15) say how often; `make test-lab
 """
 import os
 import random
+import struct
 import threading
 import time
 
@@ -21,11 +22,19 @@ ORDER_CHANGES = int(os.environ.get("SIGNPOST_ORDER_CHANGES", "15"))
 LOAD = [(SERVICE, "A"), (SERVICE, "AAAA"), ("example.com", "MX"), ("static.example.com", "A")]
 
 
+def is_kept(node):
+    """The order that is answered is on disk: written at most once a second, by a thread that a busy disk holds up."""
+    with open(f"{node.folder}/dataplane/order.image", "rb") as file:
+        generation = struct.unpack_from("=Q", file.read(64), 24)[0]  # struct image_header
+    return generation == node.ask("status")["dataplane"]["order"]["generation"]
+
+
 @pytest.fixture(autouse=True)
 def healthy(cluster):
     for client in (cluster.at_ams, cluster.at_fra):
         client.wait_addresses(SERVICE, cluster.order("ams", "fra"), 15)
-    time.sleep(1.1)
+    for node in (cluster.ams.node, cluster.fra.node):
+        wait_until(lambda at=node: is_kept(at), 30, f"the order is on the disk of {node.name}", pause=0.1)
 
 
 class Watcher:
