@@ -7,6 +7,7 @@ one of the two ends, and each of them says so.
 import contextlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def whole_cpus():
     try:
         with open(RT_RUNTIME, encoding="ascii") as file:
             before = file.read()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that it is put back
         with open(RT_RUNTIME, "w", encoding="ascii") as file:
             file.write("-1")
     except OSError as problem:
