@@ -156,16 +156,22 @@ int pg_runf(struct door_pg *d, struct problem *problem, const char *format, ...)
     return result;
 }
 
-PGresult *pg_ask(struct door_pg *d, const char *sql, const struct pg_params *p, struct problem *problem)
+// The result of a statement, or NULL and the problem when the server did not do it.
+static PGresult *checked(struct door_pg *d, PGresult *r, const char *sql, struct problem *problem)
 {
-    PGresult *r = PQexecParams(d->db, sql, p ? p->count : 0, NULL, p ? p->value : NULL, p ? p->len : NULL,
-                               p ? p->format : NULL, 1);
     ExecStatusType status = PQresultStatus(r);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return r;
     pg_problem(d, r, problem, sql);
     PQclear(r);
     return NULL;
+}
+
+PGresult *pg_ask(struct door_pg *d, const char *sql, const struct pg_params *p, struct problem *problem)
+{
+    PGresult *r = PQexecParams(d->db, sql, p ? p->count : 0, NULL, p ? p->value : NULL, p ? p->len : NULL,
+                               p ? p->format : NULL, 1);
+    return checked(d, r, sql, problem);
 }
 
 // Names a prepared statement; a full list is thrown away, as only definitions that change again and again can fill it.
@@ -199,12 +205,7 @@ PGresult *pg_ask_kept(struct door_pg *d, const char *sql, const struct pg_params
         return NULL;
     PGresult *r =
         PQexecPrepared(d->db, name, p ? p->count : 0, p ? p->value : NULL, p ? p->len : NULL, p ? p->format : NULL, 1);
-    ExecStatusType status = PQresultStatus(r);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        return r;
-    pg_problem(d, r, problem, sql);
-    PQclear(r);
-    return NULL;
+    return checked(d, r, sql, problem);
 }
 
 PGresult *pg_askf(struct door_pg *d, struct problem *problem, const char *format, ...)
