@@ -9,9 +9,13 @@ from lablib.process import wait_until
 VIEWERS = 90  # of the 100 that docs/examples/active-active.conf calls a load of 100 %
 
 
-def why(node, site):
-    """The reason that a node gives for its verdict on a site."""
-    return next(known["why"] for known in node.ask("sites")["sites"] if known["name"] == site)
+def blames(node, site, *reasons, seconds=8):
+    """The node comes to give one of these (its words, or a part of them) as the reason of its verdict on a site. The reason is that of
+    whoever said so first, and changes as more is found."""
+    def does_blame():
+        why = next(known["why"] for known in node.ask("sites")["sites"] if known["name"] == site)
+        return any(reason in why for reason in reasons)
+    wait_until(does_blame, seconds, f"{node.name} blames {' or '.join(reasons)} for the state of {site}", pause=0.05)
 
 
 def finds(node, site, group, *reasons, seconds=8):

@@ -7,7 +7,7 @@ import socket
 from lablib.dns import Client
 from lablib.process import wait_until
 from lablib.site import example
-from steps import Visitor, becomes, crowd, finds, slow_down, stays, turned_by, why
+from steps import Visitor, becomes, blames, crowd, finds, slow_down, stays, turned_by
 
 
 class Day:
@@ -43,7 +43,7 @@ class Day:
         for web in self.ams.webs:
             self.say_to_balancer(f"disable server servers/{web.name}")
         becomes(self.world, "fra")
-        assert "balancer" in why(self.fra.node, "ams")
+        blames(self.fra.node, "ams", "balancer")
         for web in self.ams.webs:
             self.say_to_balancer(f"enable server servers/{web.name}")
         self.mend()
