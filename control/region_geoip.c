@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "control/region_geoip.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <maxminddb.h>
@@ -7,7 +9,6 @@
 #include <string.h>
 
 #include "control/nearest.h"
-#include "control/regions_private.h"
 
 enum { KEY_CAP = 16, TREE_DEPTH_MAX = 128, RECORDS_BAD_MAX = 1000, PLACES = 4096 };
 
@@ -222,7 +223,7 @@ static int add_network(struct walk *w, const uint8_t address[16], unsigned depth
         p.region = region_by_distance(w, entry);
     if (!p.region || is_configured(w, &p))
         return 0;
-    const int rc = regions_add(w->list, &p);
+    const int rc = region_list_add(w->list, &p);
     if (rc == 0)
         join_halves(w->list, w->first);
     return rc;
@@ -342,7 +343,7 @@ static int find_places(struct walk *w, const struct config *config)
     return w->places->nearest.class_count == config->geoip.nearest_count ? 0 : -EINVAL; // from the same coordinates
 }
 
-int regions_add_geoip(struct region_list *list, const struct config *config, struct config_errors *errors)
+int region_geoip_add(struct region_list *list, const struct config *config, struct config_errors *errors)
 {
     const char *file = config->geoip.file, *asn_file = config->geoip.asn_file;
     const bool has_file = file && file[0], has_asn = asn_file && asn_file[0];

@@ -6,30 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/regions_private.h"
-
-int regions_add(struct region_list *list, const struct region_prefix *prefix)
-{
-    if (list->count == REGION_PREFIX_MAX)
-        return -E2BIG;
-    if (list->count == list->cap) {
-        const size_t cap = list->cap ? list->cap * 2 : 1024;
-        struct region_prefix *grown = realloc(list->prefix, cap * sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        list->prefix = grown;
-        list->cap = cap;
-    }
-    list->prefix[list->count++] = *prefix;
-    return 0;
-}
+#include "control/region_geoip.h"
+#include "control/region_list.h"
 
 static int add_config_prefix(struct region_list *list, unsigned region, const struct config_prefix *from)
 {
     struct region_prefix prefix = {
         .is_ipv6 = from->address.is_ipv6, .prefix_len = from->prefix_len, .region = (uint16_t)(region + 1)};
     memcpy(prefix.address, from->address.address, sizeof prefix.address);
-    return regions_add(list, &prefix);
+    return region_list_add(list, &prefix);
 }
 
 static char *trim(char *line)
@@ -73,7 +58,7 @@ static int add_file(struct region_list *list, unsigned at, const struct config_r
 
 static int add_all(struct region_list *list, const struct config *config, struct config_errors *errors)
 {
-    int bad = regions_add_geoip(list, config, errors);
+    int bad = region_geoip_add(list, config, errors);
     if (bad && bad != -EINVAL)
         return bad;
     for (unsigned i = 0; i < config->region_count; i++) {
