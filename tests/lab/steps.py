@@ -113,6 +113,11 @@ class Visitor:
         return [(names.get(ip), int(status), float(seconds)) for ip, status, seconds in
                 re.findall(r"^@ (\S*) (\d+) ([\d.]+)$", self.process.log(), re.MULTILINE)]
 
+    def assert_lost_no_more_than_was_under_way(self, answers=None):
+        """At most one request failed: the one whose connection the fault cut. Of those answers, or of all."""
+        failed = [answer for answer in (self.answers() if answers is None else answers) if answer[1] != 200]
+        assert len(failed) <= 1, f"more than the one request that was under way: {failed}"
+
     def wait_site(self, name, count=4, seconds=20):
         """Until the last `count` requests were all answered by that site; what came in between."""
         seen = len(self.answers())
