@@ -75,6 +75,7 @@ static void start_guardian(struct program *p)
             else
                 log_info("port %s: the ring of queue %u is not guarded", port->label, q);
             ring->finished = &p->worker[q].at[i].received;
+            ring->sent = &p->worker[q].at[i].sent;
         }
     }
     p->guardian = guardian_start(&watch);

@@ -339,6 +339,7 @@ int port_find_ring(const struct port *port, unsigned queue, struct stranded_ring
                                    .frame_count = port->rx_ring,
                                    // net_af_xdp registers the pool's memory from the beginning of its first page
                                    .buffers = RTE_PTR_ALIGN_FLOOR(memory->addr, getpagesize())};
+    memcpy(ring->mac, port->packet.mac, sizeof ring->mac);
     return port->wait_fd[queue] < 0 ? -ENOENT : stranded_ring_find(ring, port->wait_fd[queue]);
 }
 

@@ -4,6 +4,7 @@
 extern "C" {
 #include "dataplane/checksum.h"
 #include "dataplane/packet.h"
+#include "dataplane/stranded_answer.h"
 }
 
 using dns_text::Bytes;
@@ -158,6 +159,62 @@ TEST_F(Packet, queries_are_answered_over_both_families_with_and_without_tags)
         }
     EXPECT_EQ(count(COUNTER_queries_udp4), 3u);
     EXPECT_EQ(count(COUNTER_queries_udp6), 3u);
+}
+
+// What stands in the buffer of a worker that died: the reply's first `written` octets, or its last ones, over the
+// query.
+Bytes half_written(const Bytes &query, const Bytes &reply, size_t written, bool is_from_the_end)
+{
+    Bytes buffer = query;
+    buffer.resize(2048);
+    const size_t from = is_from_the_end ? reply.size() - written : 0;
+    std::copy_n(reply.begin() + static_cast<long>(from), written, buffer.begin() + static_cast<long>(from));
+    return buffer;
+}
+
+TEST_F(Packet, an_answer_that_nobody_sent_is_told_from_a_query_and_from_a_half_of_it)
+{
+    for (bool is_ipv6 : {false, true})
+        for (const Bytes &tags : {Bytes{}, Bytes{0x81, 0, 0x20, 5}, Bytes{0x88, 0xa8, 0, 7, 0x81, 0, 0, 5}}) {
+            Frame f;
+            f.tags = tags;
+            if (is_ipv6) {
+                f.source = "2001:db8::1";
+                f.destination = "2001:db8::53";
+            }
+            const Bytes query = f.bytes();
+            ASSERT_EQ(handle(query), PACKET_SEND);
+            const Bytes whole = half_written(query, reply, reply.size(), false);
+            EXPECT_EQ(stranded_answer_len(whole.data(), our_mac), reply.size());
+            EXPECT_EQ(stranded_answer_len(whole.data(), their_mac), 0u);
+            EXPECT_EQ(stranded_answer_len(half_written(query, reply, 0, false).data(), our_mac), 0u);
+            for (size_t written = 0; written < reply.size(); written++)
+                for (bool is_from_the_end : {false, true}) {
+                    const Bytes half = half_written(query, reply, written, is_from_the_end);
+                    EXPECT_EQ(stranded_answer_len(half.data(), our_mac), half == whole ? reply.size() : 0u)
+                        << written << is_from_the_end;
+                }
+        }
+}
+
+TEST_F(Packet, what_only_looks_like_an_unsent_answer_is_none)
+{
+    Frame f;
+    const Bytes query = f.bytes();
+    ASSERT_EQ(handle(query), PACKET_SEND);
+    const Bytes whole = half_written(query, reply, reply.size(), false);
+    for (size_t at = 12; at < reply.size(); at++) // from the type on every octet counts
+        for (uint8_t bit = 1; bit; bit = static_cast<uint8_t>(bit << 1)) {
+            Bytes damaged = whole;
+            damaged[at] ^= bit;
+            EXPECT_EQ(stranded_answer_len(damaged.data(), our_mac), 0u) << at;
+        }
+    Bytes from_us = query; // from our station, and yet a query
+    std::copy_n(our_mac, 6, from_us.begin() + 6);
+    from_us.resize(2048);
+    EXPECT_EQ(stranded_answer_len(from_us.data(), our_mac), 0u);
+    EXPECT_EQ(stranded_answer_len(Bytes(2048, 0xff).data(), our_mac), 0u);
+    EXPECT_EQ(stranded_answer_len(Bytes(2048, 0).data(), our_mac), 0u);
 }
 
 TEST_F(Packet, padding_of_short_frames_is_cut)
