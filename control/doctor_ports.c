@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control/doctor.h"
+#include "shared/card.h"
 
 enum { MTU_LEAST = 1280, XDP_MTU_MOST = 3498 };
 
@@ -69,19 +70,10 @@ static bool check_interface(struct doctor *d, const char *topic, const char *int
     return true;
 }
 
-// ETHTOOL_GGRO and the like: 1, 0, or -1 when the driver does not say.
-static int ask_driver(const struct doctor *d, const char *interface, unsigned command)
+// 1, 0, or -1 when nobody says so: then there is nothing to find either.
+static int feature(const struct doctor *d, const char *interface, const char *name)
 {
-    struct ethtool_value value = {.cmd = command};
-    struct ifreq request = {0};
-    const int fd = *d->root ? -1 : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
-    request.ifr_data = (void *)&value;
-    const int rc = ioctl(fd, SIOCETHTOOL, &request);
-    close(fd);
-    return rc < 0 ? -1 : (int)value.data;
+    return *d->root ? -1 : card_feature(interface, name);
 }
 
 // ETHTOOL_GRXFH of UDP over IPv4: 1 when ports are hashed, 0 when only addresses are, or -1 when the driver does not
@@ -127,6 +119,19 @@ static void check_queues(struct doctor *d, const char *topic, const char *interf
         doctor_find(d, DOCTOR_OK, topic, "", "one receive queue for each of %u workers", workers);
 }
 
+static void check_vlans(struct doctor *d, const char *topic, const char *interface)
+{
+    if (feature(d, interface, CARD_VLAN_STRIPPING) == 1 && card_has_vlans(interface))
+        doctor_find(d, DOCTOR_WARNING, topic,
+                    "ethtool -K IFACE rxvlan off (of a veth: txvlan off at its other end), then start the data plane",
+                    "%s takes VLAN tags off before our XDP program sees the frames: queries in VLANs are answered "
+                    "without their tag, and the clients do not get the answers",
+                    interface);
+    else if (feature(d, interface, CARD_VLAN_FILTER) == 1)
+        doctor_find(d, DOCTOR_NOTE, topic, "for queries in VLAN 7: ip link add link IFACE name IFACE.7 type vlan id 7",
+                    "%s lets in only those VLANs that the kernel has an interface for", interface);
+}
+
 static void check_xdp(struct doctor *d, const char *topic, const char *interface)
 {
     char driver[64], path[128];
@@ -147,7 +152,8 @@ static void check_xdp(struct doctor *d, const char *topic, const char *interface
             "no bpf file system is mounted: our XDP program will have the card alone, since libxdp's dispatcher, "
             "by which several share one, needs it");
     doctor_check_xdp_program(d, topic, interface, has_bpffs);
-    if (!driver[0] && ask_driver(d, interface, ETHTOOL_GGRO) == 0)
+    check_vlans(d, topic, interface);
+    if (!driver[0] && feature(d, interface, CARD_GRO) == 0)
         doctor_find(
             d, DOCTOR_WARNING, topic, "ethtool -K IFACE gro on",
             "%s is a software link without GRO: it stops for milliseconds whenever an XDP program comes or goes",

@@ -18,6 +18,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "shared/card.h"
 #include "shared/log.h"
 #include "dataplane/packet_sieve.h"
 #include "dataplane/port_filter.h"
@@ -138,6 +139,11 @@ static int probe_xdp(struct port *port, const struct port_spec *spec, unsigned n
     else
         log_notice("port %s: its XDP program has the card alone, others cannot come beside it: %s", port->label,
                    said[0] ? said : "libxdp uses no dispatcher");
+    if (card_feature(spec->name, CARD_VLAN_STRIPPING) == 1 && card_has_vlans(spec->name))
+        log_warning(
+            "port %s: the card takes VLAN tags off, where an XDP program cannot see them: queries in VLANs will be "
+            "answered without their tag; `ethtool -K %s rxvlan off`",
+            port->label, spec->name);
     port->packet.has_kernel = true;
     snprintf(device, sizeof device, "net_af_xdp%u", number);
     snprintf(arguments, sizeof arguments, "%s,iface=%s,start_queue=0,queue_count=%u%s", device, spec->name,

@@ -9,6 +9,7 @@ import pytest
 from lablib.cluster import KEY, settings
 from lablib.lab import Lab, program
 from lablib.node import Node
+from lablib.process import wait_until
 from lablib.xdp import put_program
 
 
@@ -77,6 +78,22 @@ def test_another_xdp_program_on_a_shared_card_is_named_with_the_remedy(node):
     node.start_control()
     node.wait_ready(60)
     assert one(ask(node), "for AF_XDP sockets").startswith("note")
+
+
+def test_a_shared_card_that_takes_vlan_tags_off_is_named_when_it_has_vlans(node):
+    node.port = "af_xdp:eth0"
+    node.write_config(settings())
+    tells = "takes VLAN tags off"
+    assert not [text for text in ask(node) if tells in text]
+    node.host.ip("link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7")
+    found = ask(node)
+    text = one(found, tells)
+    assert text.startswith("warning") and "rxvlan off" in found[text]
+    node.start_dataplane()
+    wait_until(lambda: "ready:" in node.dataplane.log(), 60, "the data plane is ready")
+    assert "rxvlan off" in node.dataplane.log()
+    node.host.run("ethtool", "-K", "eth0", "rxvlan", "off")
+    assert not [text for text in ask(node) if tells in text]
 
 
 def test_a_file_with_errors_is_told_line_by_line(node):

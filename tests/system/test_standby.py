@@ -20,6 +20,7 @@ from lablib.process import wait_until
 pytestmark = pytest.mark.alone
 
 KILLS = int(os.environ.get("SIGNPOST_KILLS", "1"))
+BURST, DEATHS = 200, 6 * KILLS  # queries in a ring of 2,048; deaths while they are answered
 NODE, NODE6, OTHER, CLIENT, CLIENT6 = "10.79.0.53", "fd79::53", "10.79.0.54", "10.79.0.1", "fd79::1"
 NAME = "static.example.com"
 ZONE = f"""$ORIGIN example.com.
@@ -266,6 +267,41 @@ def test_queries_in_the_rings_of_a_killed_data_plane_are_answered(shared):
     data_plane.wait()
     shared.node.start_dataplane()
     wait_until(lambda: shared.node.ask("status")["dataplane"]["connected"], 20, "the data plane is back")
+
+
+def die_amid_a_burst(shared, moment):
+    """200 queries wait in the ring; the data plane is killed `moment` seconds after it has begun with them. How many are lost."""
+    data_plane, question = shared.node.dataplane.popen, udp()[8:]
+    with shared.client.socket(socket.AF_INET, socket.SOCK_DGRAM, 0) as asking:
+        asking.connect((NODE, 53))
+        asking.settimeout(20)
+        data_plane.send_signal(signal.SIGSTOP)
+        for number in range(BURST):
+            asking.send(struct.pack("!H", number) + question[2:])
+        data_plane.send_signal(signal.SIGCONT)
+        end = time.perf_counter() + moment
+        while time.perf_counter() < end:
+            pass
+        data_plane.send_signal(signal.SIGKILL)
+        missing = set(range(BURST))
+        try:
+            while missing:
+                missing.discard(struct.unpack_from("!H", asking.recv(512))[0])
+                asking.settimeout(20 if len(missing) > 1 else 3)
+        except TimeoutError:
+            print("lost:", sorted(missing))
+    shared.node.dataplane.kill()
+    shared.node.start_dataplane()
+    wait_until(lambda: shared.node.ask("status")["dataplane"]["answering"] and shared.node.ask("status")["dataplane"]["connected"],
+               30, "the data plane is back")
+    return len(missing)
+
+
+def test_a_death_amid_a_burst_loses_no_more_than_the_query_in_work(shared):
+    """At any moment between the first of 200 queries and the last: what is answered and not sent yet is sent by the guardian."""
+    for step in range(DEATHS):
+        moment = 1e-3 * step / DEATHS
+        assert die_amid_a_burst(shared, moment) <= 1, f"{moment * 1e6:.0f} us after the beginning"
 
 
 def test_peers_hear_the_node_while_only_the_standby_answers(shared):
