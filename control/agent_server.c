@@ -141,21 +141,13 @@ struct agent_server *agent_server_start(struct daemon *d)
     const struct config *config = daemon_config(d);
     const struct config_endpoint *at = &config->control.agent;
     char text[CONFIG_ENDPOINT_TEXT_CAP];
-    struct sockaddr_storage address = {0};
+    struct sockaddr_storage address;
     if (!at->address.is_set || config->node.site_at == CONFIG_NONE)
         return NULL;
     struct agent_server *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    if (at->address.is_ipv6) {
-        struct sockaddr_in6 *to = (struct sockaddr_in6 *)&address;
-        *to = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(at->port)};
-        memcpy(&to->sin6_addr, at->address.address, 16);
-    } else {
-        struct sockaddr_in *to = (struct sockaddr_in *)&address;
-        *to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(at->port)};
-        memcpy(&to->sin_addr, at->address.address, 4);
-    }
+    config_socket_address(&at->address, at->port, &address);
     s->daemon = d;
     s->listener.data = s;
     int rc = uv_tcp_init(d->loop, &s->listener);

@@ -260,6 +260,23 @@ char *config_endpoint_text(const struct config_endpoint *endpoint, char out[CONF
     return out;
 }
 
+socklen_t config_socket_address(const struct config_address *address, uint16_t port, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof *out);
+    if (address->is_ipv6) {
+        struct sockaddr_in6 *to = (struct sockaddr_in6 *)out;
+        to->sin6_family = AF_INET6;
+        to->sin6_port = htons(port);
+        memcpy(&to->sin6_addr, address->address, 16);
+        return sizeof *to;
+    }
+    struct sockaddr_in *to = (struct sockaddr_in *)out;
+    to->sin_family = AF_INET;
+    to->sin_port = htons(port);
+    memcpy(&to->sin_addr, address->address, 4);
+    return sizeof *to;
+}
+
 char *config_duration_text(uint64_t ns, char *out, size_t cap)
 {
     if (ns == 0) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -57,6 +58,10 @@ int config_parse_prefix(const char *text, struct config_prefix *prefix);
 char *config_address_text(const struct config_address *address, char out[CONFIG_ADDRESS_TEXT_CAP]);
 char *config_endpoint_text(const struct config_endpoint *endpoint, char out[CONFIG_ENDPOINT_TEXT_CAP]);
 char *config_duration_text(uint64_t ns, char *out, size_t cap);
+
+// As a socket call takes it; returns the length that counts. `address` is set.
+socklen_t config_socket_address(const struct config_address *address, uint16_t port, struct sockaddr_storage *out);
+
 bool config_address_equal(const struct config_address *a, const struct config_address *b);
 
 #ifdef __cplusplus

@@ -71,23 +71,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-static socklen_t set_address(struct sockaddr_storage *out, const struct config_endpoint *endpoint)
-{
-    memset(out, 0, sizeof *out);
-    if (endpoint->address.is_ipv6) {
-        struct sockaddr_in6 *to = (struct sockaddr_in6 *)out;
-        to->sin6_family = AF_INET6;
-        to->sin6_port = htons(endpoint->port);
-        memcpy(&to->sin6_addr, endpoint->address.address, 16);
-        return sizeof *to;
-    }
-    struct sockaddr_in *to = (struct sockaddr_in *)out;
-    to->sin_family = AF_INET;
-    to->sin_port = htons(endpoint->port);
-    memcpy(&to->sin_addr, endpoint->address.address, 4);
-    return sizeof *to;
-}
-
 static void add_peer(struct heartbeats *h, struct heartbeat_link_config *link, const struct config *config,
                      const struct config_peer *from, int site_at, unsigned node_at)
 {
@@ -95,7 +78,7 @@ static void add_peer(struct heartbeats *h, struct heartbeat_link_config *link, c
         return;
     struct heartbeat_peer *p = &link->peer[link->peer_count++];
     snprintf(p->name, sizeof p->name, "%s", from->name);
-    p->address_len = set_address(&p->address, &from->address);
+    p->address_len = config_socket_address(&from->address.address, from->address.port, &p->address);
     p->site = site_at == CONFIG_NONE ? HEARTBEAT_NO_SITE : (uint16_t)site_at;
     p->node = (uint16_t)node_at;
     struct heartbeats_peer *shown = &h->peer[h->peer_count++];
@@ -134,7 +117,7 @@ static void set_link(struct heartbeats *h, struct heartbeat_link_config *link, c
 {
     const struct config_heartbeat *from = &config->heartbeat;
     snprintf(link->node, sizeof link->node, "%s", config->node.name);
-    link->listen_len = set_address(&link->listen, &from->listen);
+    link->listen_len = config_socket_address(&from->listen.address, from->listen.port, &link->listen);
     memcpy(link->key, from->key, sizeof link->key);
     link->key_count = from->key_count;
     link->incarnation = next_incarnation(config);

@@ -25,22 +25,6 @@ static struct http_reply on_get(void *user, const char *path)
     return (struct http_reply){503, "text/plain", (char *)"not answering\n", false};
 }
 
-static void set_address(struct sockaddr_storage *out, const struct config_endpoint *endpoint)
-{
-    memset(out, 0, sizeof *out);
-    if (endpoint->address.is_ipv6) {
-        struct sockaddr_in6 *to = (struct sockaddr_in6 *)out;
-        to->sin6_family = AF_INET6;
-        to->sin6_port = htons(endpoint->port);
-        memcpy(&to->sin6_addr, endpoint->address.address, 16);
-    } else {
-        struct sockaddr_in *to = (struct sockaddr_in *)out;
-        to->sin_family = AF_INET;
-        to->sin_port = htons(endpoint->port);
-        memcpy(&to->sin_addr, endpoint->address.address, 4);
-    }
-}
-
 struct http_listener *http_status_start(struct daemon *d)
 {
     const struct config_endpoint *at = &daemon_config(d)->control.metrics;
@@ -48,7 +32,7 @@ struct http_listener *http_status_start(struct daemon *d)
         return NULL;
     struct sockaddr_storage address;
     char text[CONFIG_ENDPOINT_TEXT_CAP];
-    set_address(&address, at);
+    config_socket_address(&at->address, at->port, &address);
     struct http_listener *l = http_listener_start(d->loop, &address, on_get, d);
     if (!l)
         log_error("metrics: cannot listen on %s: %s; running without", config_endpoint_text(at, text), strerror(errno));

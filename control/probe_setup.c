@@ -17,19 +17,7 @@ static struct probe_address address_of(const struct config_address *from, uint16
     struct probe_address to = {.len = 0};
     if (!from->is_set)
         return to;
-    if (from->is_ipv6) {
-        struct sockaddr_in6 *a = (struct sockaddr_in6 *)&to.address;
-        a->sin6_family = AF_INET6;
-        a->sin6_port = htons(port);
-        memcpy(&a->sin6_addr, from->address, 16);
-        to.len = sizeof *a;
-    } else {
-        struct sockaddr_in *a = (struct sockaddr_in *)&to.address;
-        a->sin_family = AF_INET;
-        a->sin_port = htons(port);
-        memcpy(&a->sin_addr, from->address, 4);
-        to.len = sizeof *a;
-    }
+    to.len = config_socket_address(from, port, &to.address);
     return to;
 }
 

@@ -208,14 +208,20 @@ PGresult *pg_ask_kept(struct door_pg *d, const char *sql, const struct pg_params
     return checked(d, r, sql, problem);
 }
 
+static PGresult *ask_text(struct door_pg *d, struct problem *problem, const char *format, va_list arguments)
+{
+    char *sql = format_text(format, arguments);
+    PGresult *r = pg_ask(d, sql, NULL, problem);
+    free(sql);
+    return r;
+}
+
 PGresult *pg_askf(struct door_pg *d, struct problem *problem, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *sql = format_text(format, arguments);
+    PGresult *r = ask_text(d, problem, format, arguments);
     va_end(arguments);
-    PGresult *r = pg_ask(d, sql, NULL, problem);
-    free(sql);
     return r;
 }
 
@@ -254,10 +260,8 @@ int pg_ask_number(struct door_pg *d, int64_t *out, struct problem *problem, cons
 {
     va_list arguments;
     va_start(arguments, format);
-    char *sql = format_text(format, arguments);
+    PGresult *r = ask_text(d, problem, format, arguments);
     va_end(arguments);
-    PGresult *r = pg_ask(d, sql, NULL, problem);
-    free(sql);
     if (!r)
         return -pg_errno(d);
     if (PQntuples(r) > 0 && !PQgetisnull(r, 0, 0))

@@ -49,6 +49,27 @@ def run_in(namespace, *command):
     return done.stdout
 
 
+def in_namespace(namespace, make):
+    """What `make` returns, a socket, made by a thread that has gone into the namespace."""
+    made = []
+
+    def work():
+        try:
+            with open(f"/run/netns/{namespace}", "rb") as handle:
+                if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:  # of this thread alone
+                    raise OSError(ctypes.get_errno(), f"the namespace {namespace} cannot be entered")
+            made.append(make())
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
 def can_make_namespaces():
     """Empty, or the reason why not."""
     probe = f"spprobe{os.getpid()}"
@@ -161,24 +182,7 @@ class Host:
 
     def socket(self, *arguments):
         """A socket inside this namespace; it stays there whoever uses it."""
-        made = []
-
-        def work():
-            with open(f"/run/netns/{self.namespace}", "rb") as namespace:
-                if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
-                    made.append(OSError(ctypes.get_errno(), "setns"))
-                    return
-            try:
-                made.append(socket.socket(*arguments))
-            except OSError as error:
-                made.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
-        return made[0]
+        return in_namespace(self.namespace, lambda: socket.socket(*arguments))
 
 
 class Lab:

@@ -3,43 +3,16 @@
 each frame for a while and loses some (line.py). Between them the kernel's own TCP finds out what was lost and sends it
 again, so that delay and loss cost a connection what they cost it between sites. Needs root.
 """
-import ctypes
 import os
 import socket
 import subprocess
 import sys
-import threading
 
 from .dbsync import Cutter
-from .lab import ip, ip_batch
+from .lab import in_namespace, ip, ip_batch
 from .network import LINE
 
-CLONE_NEWNET = 0x40000000
 NEAR, FAR = "198.51.100.1", "198.51.100.2"
-
-
-def in_namespace(name, make):
-    """What `make` returns, a socket, made in the namespace."""
-    out = []
-
-    def run():
-        libc = ctypes.CDLL(None, use_errno=True)
-        handle = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if libc.setns(handle, CLONE_NEWNET):  # of this thread alone
-                raise OSError(ctypes.get_errno(), f"the namespace {name} cannot be entered")
-            out.append(make())
-        except OSError as error:
-            out.append(error)
-        finally:
-            os.close(handle)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(out[0], OSError):
-        raise out[0]
-    return out[0]
 
 
 class LongLine(Cutter):

@@ -10,21 +10,13 @@
 #include <set>
 #include <string>
 
+#include "tests/support/config_messages.h"
+
 #include "control/config.h"
 #include "control/zone_load.h"
 
 namespace
 {
-
-std::string messages(const config_errors &errors)
-{
-    std::string all;
-    for (unsigned i = 0; i < errors.count; i++) {
-        char line[2048];
-        all += std::string(config_error_format(&errors.entry[i], line, sizeof line)) + "\n";
-    }
-    return all;
-}
 
 void load_zones(const config &c, config_errors &errors)
 {
@@ -79,7 +71,7 @@ TEST_F(ConfigExamples, load_with_their_zones_and_without_a_message)
         EXPECT_EQ(config_load((dir + "/" + name).c_str(), &c, &errors), 0) << name;
         if (c)
             load_zones(*c, errors);
-        EXPECT_EQ(messages(errors), "") << name;
+        EXPECT_EQ(config_messages(errors), "") << name;
         config_free(c);
         config_errors_fini(&errors);
     }

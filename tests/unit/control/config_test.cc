@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "tests/support/config_messages.h"
+
 namespace
 {
 
@@ -30,19 +32,9 @@ struct Loaded {
     unsigned errors, warnings;
 };
 
-std::string text_of(const config_errors &errors)
-{
-    std::string all;
-    for (unsigned i = 0; i < errors.count; i++) {
-        char line[2048];
-        all += std::string(config_error_format(&errors.entry[i], line, sizeof line)) + "\n";
-    }
-    return all;
-}
-
 Loaded finish(int rc, config *c, config_errors &errors)
 {
-    Loaded l{rc, std::unique_ptr<config, Free>(c), text_of(errors), errors.error_count, errors.warning_count};
+    Loaded l{rc, std::unique_ptr<config, Free>(c), config_messages(errors), errors.error_count, errors.warning_count};
     config_errors_fini(&errors);
     return l;
 }

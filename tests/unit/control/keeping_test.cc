@@ -11,6 +11,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/support/test_folder.h"
+
 #include "control/file_replace.h"
 #include "control/history.h"
 #include "control/journal.h"
@@ -18,25 +20,6 @@
 
 namespace
 {
-
-struct Folder {
-    std::string path;
-    Folder()
-    {
-        char name[] = "/tmp/signpost-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Folder()
-    {
-        const std::string command = "rm -rf " + path;
-        if (system(command.c_str()) != 0)
-            ADD_FAILURE() << command;
-    }
-    std::string file(const std::string &name) const
-    {
-        return path + "/" + name;
-    }
-};
 
 std::string read(const std::string &path)
 {
@@ -74,7 +57,7 @@ struct States : operator_states {
 
 TEST(OperatorStates, SurviveAJourneyThroughTheFile)
 {
-    Folder f;
+    TestFolder f;
     States s, back;
     const char *reason = "cable works \"north\" \\ 50%";
     ASSERT_EQ(s.set("ams", OPERATOR_DRAIN, 1800000000, reason), 0);
@@ -102,7 +85,7 @@ TEST(OperatorStates, SurviveAJourneyThroughTheFile)
 
 TEST(OperatorStates, AFileOfSitesOnlyIsReadAsItWasWritten)
 {
-    Folder f;
+    TestFolder f;
     States s;
     std::ofstream(f.file("states")) << "# site state until said reason\nams drain 0 1700000000 why not\n";
     ASSERT_EQ(operator_states_load(&s, f.file("states").c_str()), 0);
@@ -154,7 +137,7 @@ TEST(OperatorStates, ExpireWhenTheirTimeIsOver)
 
 TEST(OperatorStates, AFileThatIsNotThereIsNoneAndADamagedOneIsAnError)
 {
-    Folder f;
+    TestFolder f;
     States s;
     EXPECT_EQ(operator_states_load(&s, f.file("none").c_str()), 0);
     EXPECT_EQ(s.count, 0u);
@@ -184,7 +167,7 @@ TEST(OperatorStates, NamesOfStates)
 
 TEST(FileReplace, TheOldFileStaysUntilTheNewOneIsWhole)
 {
-    Folder f;
+    TestFolder f;
     std::ofstream(f.file("x")) << "old";
     file_replace r;
     ASSERT_EQ(file_replace_open(&r, f.file("x").c_str()), 0);
@@ -197,7 +180,7 @@ TEST(FileReplace, TheOldFileStaysUntilTheNewOneIsWhole)
 
 TEST(Journal, KeepsEventsAndTurnsOverAtItsLimit)
 {
-    Folder f;
+    TestFolder f;
     char why[256];
     journal *j = journal_open(f.file("journal").c_str(), 20000, why);
     ASSERT_NE(j, nullptr) << why;

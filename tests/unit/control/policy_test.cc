@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/config_messages.h"
+
 #include "control/config_units.h"
 #include "control/order_build.h"
 
@@ -42,10 +44,7 @@ services = ( { name = "www.example.com"; ttl = 30; ttl_min = 5; )" +
         config_errors errors{};
         config *c = nullptr;
         config_load_text("/etc/signpost/test.conf", text.data(), text.size(), CONFIG_LOAD_NO_FILES, &c, &errors);
-        for (unsigned i = 0; i < errors.count && !c; i++) {
-            char line[2048];
-            ADD_FAILURE() << config_error_format(&errors.entry[i], line, sizeof line);
-        }
+        EXPECT_NE(c, nullptr) << config_messages(errors);
         config_errors_fini(&errors);
         parsed.reset(c);
         if (!c)

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/config_messages.h"
+
 #include "health/evidence.h"
 
 namespace
@@ -45,10 +47,7 @@ Loaded load(const std::vector<const char *> &changes)
     config_errors errors{};
     config *c = nullptr;
     config_load_changed(name, changes.data(), static_cast<unsigned>(changes.size()), &c, &errors);
-    for (unsigned i = 0; i < errors.count; i++) {
-        char line[2048];
-        l.messages += std::string(config_error_format(&errors.entry[i], line, sizeof line)) + "\n";
-    }
+    l.messages = config_messages(errors);
     config_errors_fini(&errors);
     unlink(name);
     l.parsed.reset(c);

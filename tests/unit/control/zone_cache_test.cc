@@ -11,22 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/test_folder.h"
+
 namespace
 {
-
-struct Folder {
-    std::string path;
-    Folder()
-    {
-        char name[] = "/tmp/signpost-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Folder()
-    {
-        if (system(("rm -rf " + path).c_str()) != 0)
-            ADD_FAILURE();
-    }
-};
 
 const uint8_t owner[] = {3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0};
 
@@ -61,7 +49,7 @@ int read(const std::string &folder, const char *apex, std::vector<uint8_t> *seen
 
 TEST(ZoneCache, GivesBackWhatWasSaved)
 {
-    Folder f;
+    TestFolder f;
     std::vector<uint8_t> seen;
     save(f.path + "/zones", "Example.COM", 3);
     EXPECT_EQ(read(f.path + "/zones", "example.com", &seen), 0);
@@ -71,7 +59,7 @@ TEST(ZoneCache, GivesBackWhatWasSaved)
 
 TEST(ZoneCache, AVersionThatIsNotCommittedChangesNothing)
 {
-    Folder f;
+    TestFolder f;
     std::vector<uint8_t> seen;
     save(f.path, "example.com", 3);
     zone_cache_writer *w = zone_cache_begin(f.path.c_str(), "example.com");
@@ -83,7 +71,7 @@ TEST(ZoneCache, AVersionThatIsNotCommittedChangesNothing)
 
 TEST(ZoneCache, EveryDamageIsFoundBeforeAnyRecordIsGiven)
 {
-    Folder f;
+    TestFolder f;
     save(f.path, "example.com", 3);
     const std::string path = f.path + "/example.com.zone";
     std::ifstream in(path, std::ios::binary);
@@ -102,7 +90,7 @@ TEST(ZoneCache, EveryDamageIsFoundBeforeAnyRecordIsGiven)
 
 TEST(ZoneCache, NamesOfAllSortsStayInTheFolder)
 {
-    Folder f;
+    TestFolder f;
     for (const char *apex : {".", "..", "../../etc", "a/b", "*.example", "with space", "%41"}) {
         save(f.path, apex, 1);
         EXPECT_EQ(read(f.path, apex), 0) << apex;

@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/config_messages.h"
+
 extern "C" {
 #include "control/zone_load.h"
 #include "table/zone_image.h"
@@ -34,16 +36,6 @@ struct Loaded {
     unsigned errors;
 };
 
-std::string messages(const config_errors &errors)
-{
-    std::string all;
-    for (unsigned i = 0; i < errors.count; i++) {
-        char line[2048];
-        all += std::string(config_error_format(&errors.entry[i], line, sizeof line)) + "\n";
-    }
-    return all;
-}
-
 // Loads, checks, and builds the image, which must pass the validator.
 template <typename Load> Loaded loaded(Load read)
 {
@@ -57,7 +49,7 @@ template <typename Load> Loaded loaded(Load read)
     const int rc = zone_builder_finish(zone_load_builder(load), 1, 1, 1, &image, &len);
     EXPECT_EQ(rc, 0);
     EXPECT_TRUE(rc != 0 || zone_image_check(image, len, why) == 0) << why;
-    result.messages = messages(errors);
+    result.messages = config_messages(errors);
     result.errors = errors.error_count;
     free(image);
     zone_load_free(load);

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/config_messages.h"
+
 #include "table/zone_builder_private.h"
 
 namespace
@@ -69,12 +71,7 @@ class ZoneLoad : public ::testing::Test
     }
     std::string messages() const
     {
-        std::string all;
-        for (unsigned i = 0; i < errors.count; i++) {
-            char line[2048];
-            all += std::string(config_error_format(&errors.entry[i], line, sizeof line)) + "\n";
-        }
-        return all;
+        return config_messages(errors);
     }
 
     zone_load *load = nullptr;
