@@ -8,9 +8,10 @@
 #include "control/config_units.h"
 
 enum {
-    WORD_MAX = 63,    // longer texts are not compared: names have at most 63 letters
-    LEVELS_MAX = 8,   // sections inside each other; a static table, far fewer
-    MISTAKES_MAX = 3, // more differences than this are another word
+    WORD_MAX = 63,     // longer texts are not compared: names have at most 63 letters
+    LEVELS_MAX = 8,    // sections inside each other; a static table, far fewer
+    MISTAKES_MAX = 3,  // more differences than this are another word
+    BEGINNING_MIN = 4, // letters of a word that was cut short
     PATH_CAP = 256
 };
 
@@ -51,6 +52,15 @@ static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_le
     return row[a_len % 3][b_len];
 }
 
+// "addr", "addres": cut short rather than mistaken.
+static bool is_beginning(const char *name, size_t name_len, const char *candidate, size_t len)
+{
+    size_t same = 0;
+    while (same < name_len && same < len && fold(name[same]) == fold(candidate[same]))
+        same++;
+    return same == name_len && same >= BEGINNING_MIN;
+}
+
 bool config_schema_is_nearer(const char *name, const char *candidate, unsigned *best)
 {
     size_t name_len = strlen(name), len = strlen(candidate);
@@ -59,7 +69,7 @@ bool config_schema_is_nearer(const char *name, const char *candidate, unsigned *
     size_t shorter = name_len < len ? name_len : len;
     unsigned allowed = least(MISTAKES_MAX, shorter <= 3 ? 1 : (unsigned)(shorter + 1) / 3);
     unsigned d = distance(name, name_len, candidate, len);
-    if (d > allowed || d >= *best)
+    if ((d > allowed && !is_beginning(name, name_len, candidate, len)) || d >= *best)
         return false;
     *best = d;
     return true;

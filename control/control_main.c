@@ -9,7 +9,7 @@
 
 enum { EXIT_CONFIG = 2 };
 
-static const char help[] = "Usage: signpost-control --config FILE\n"
+static const char help[] = "Usage: signpost-control [--config FILE]\n"
                            "\n"
                            "Judges the sites and keeps the data plane's tables true. Runs in the foreground.\n"
                            "\n"
@@ -63,7 +63,8 @@ int main(int argc, char **argv)
     const int rc = config_load(path, &config, &errors);
     config_errors_print(&errors, stderr);
     if (rc)
-        fprintf(stderr, "signpost-control: %s: %u errors, not started\n", path, errors.error_count);
+        fprintf(stderr, "signpost-control: %s: %u error%s, not started\n", path, errors.error_count,
+                errors.error_count == 1 ? "" : "s");
     config_errors_fini(&errors);
     return rc ? EXIT_CONFIG : run(path, config);
 }

@@ -32,7 +32,7 @@ int ctl_check(int argc, char **argv, const struct options *o)
     struct config_errors errors = {0};
     struct config *config = NULL;
     if (config_load(argv[0], &config, &errors) < 0) {
-        fprintf(stderr, "%s: %u errors\n", argv[0], errors.error_count);
+        fprintf(stderr, "%s: %u error%s\n", argv[0], errors.error_count, errors.error_count == 1 ? "" : "s");
         return finish(&errors, NULL, CTL_USAGE);
     }
     struct zone_build_result zones;

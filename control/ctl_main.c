@@ -142,7 +142,8 @@ static void print_help(FILE *out)
 {
     fputs("Usage: signpostctl [--socket PATH] [--json] COMMAND [ARGUMENTS]\n\nCommands:\n", out);
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        fprintf(out, "  %s%s%s\n        %s\n", commands[i].name, *commands[i].arguments ? " " : "",
+                commands[i].arguments, commands[i].help);
     fputs("  version\n        versions of this program and of the daemon\n\n"
           "Options:\n"
           "  --socket PATH   admin socket (default: SIGNPOST_SOCKET, else " SOCKET_DEFAULT ")\n"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "health/prober.h"
 
@@ -156,6 +157,17 @@ static void put_peers(FILE *out, struct daemon *d)
     }
 }
 
+static double resident_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f && fscanf(f, "%*u %lu", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
 static void put_control(FILE *out, struct daemon *d)
 {
     const struct steering_stats *s = steering_stats(d->steering);
@@ -194,8 +206,8 @@ static void put_control(FILE *out, struct daemon *d)
     single(out, "process_cpu_seconds_total", "counter", "processor time of the control process",
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    single(out, "process_resident_memory_bytes", "gauge", "most memory of the control process so far",
-           (double)usage.ru_maxrss * 1024);
+    single(out, "process_resident_memory_bytes", "gauge", "memory of the control process", resident_bytes());
+    single(out, "process_resident_memory_max_bytes", "gauge", "the most it had so far", (double)usage.ru_maxrss * 1024);
 }
 
 char *metrics_text(struct daemon *d)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -58,6 +59,48 @@ def test_units_are_well_formed_and_start_what_is_installed(installed):
         for path in re.findall(r"/usr/s?bin/signpost[a-z-]*", text):
             assert os.access(installed.parent / path[1:], os.X_OK), (unit.name, path)
         assert "User=signpost" in text and "NoNewPrivileges=yes" in text
+
+
+def test_every_program_that_a_unit_starts_is_installed(installed):
+    for unit in (installed / "lib/systemd/system").glob("signpost-*.service"):
+        for command in re.findall(r"^Exec\w+=[-+!:@]*(/\S+)", read(unit), re.M):
+            path = command if command.startswith("/bin/") else installed.parent / command[1:]
+            assert os.access(path, os.X_OK), (unit.name, command)
+
+
+def test_a_unit_is_started_again_for_ever_unless_it_can_never_be_right(installed):
+    """systemd's own limit is five starts in ten seconds; then a node would stay silent."""
+    for unit in (installed / "lib/systemd/system").glob("signpost-*.service"):
+        text = read(unit)
+        assert "Restart=always\n" in text and "StartLimitIntervalSec=0\n" in text, unit.name
+        assert "RestartPreventExitStatus=2\n" in text, unit.name
+    for name, arguments in (("signpost-control", ("--config", "/nowhere")), ("signpost-dataplane", ()),
+                            ("signpost-standby", ()), ("signpost-dbsync", ("--config", "/nowhere", "run"))):
+        done = subprocess.run([installed / "sbin" / name, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and done.stderr, (name, done)
+
+
+def test_no_directory_has_units_of_two_users(installed):
+    """systemd gives a unit's directories, with all that is in them, to its user whenever the unit starts."""
+    owner = {}
+    for unit in (installed / "lib/systemd/system").glob("signpost-*.service"):
+        text = read(unit)
+        user = re.search(r"^User=(.*)$", text, re.M)[1]
+        assert f"u {user} " in read(installed, "lib/sysusers.d/signpost.conf"), user
+        for kind, names in re.findall(r"^(\w+Directory)=(.*)$", text, re.M):
+            for name in names.split():
+                assert kind == "ConfigurationDirectory" or owner.setdefault((kind, name.split("/")[0]), user) == user, (unit.name, name)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_systemd_finds_nothing_wrong_with_the_units(installed, tmp_path):
+    for unit in (installed / "lib/systemd/system").glob("signpost-*.service"):
+        text = re.sub(r"(?<![\w/])/usr/(s?bin)/signpost", rf"{installed}/\1/signpost", read(unit))
+        (tmp_path / unit.name).write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.M))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.glob("*.service"))], capture_output=True,
+                          text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "signpost" in line]
+    assert not ours, ours
 
 
 def capabilities(unit):
