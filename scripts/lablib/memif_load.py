@@ -106,19 +106,31 @@ class MemifNode:
             os.remove(self.socket)
 
     @contextlib.contextmanager
-    def load(self, seconds, queries, others):
-        """What `exception_load` counted; see there. Afterwards the node is of no more use: net_memif of DPDK 22.11 may crash when
-        its peer goes while a worker polls."""
+    def running_load(self, seconds, queries, others, client=None):
+        """`exception_load`, see there, which has just begun; the function that waits for its figures. With `client`, a host and the
+        name of a TAP interface there, that host's own traffic shares the link. Afterwards the node is of no more use: net_memif of
+        DPDK 22.11 may crash when its peer goes while a worker polls."""
         core = LOADER_CORE if self.is_pinned else f"(0-{os.cpu_count() - 1})"
         command = [LOADER, f"--lcores=0@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "--iova-mode=va", "-m",
                    "128", f"--file-prefix={self.lab.prefix}load", "--log-level=*:error", "--", self.socket, str(seconds), str(queries),
-                   str(others), *self.pcaps]
-        with subprocess.Popen([*self.host.prefix(), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
-            line = loader.stdout.readline()
-            if not line.startswith("{"):
-                raise RuntimeError(f"exception_load: {line}{loader.stdout.read()}")
-            yield json.loads(line)
+                   str(others), *self.pcaps, *([client[1]] if client else [])]
+        host = client[0] if client else self.host
+        with subprocess.Popen([*host.prefix(), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
+
+            def figures():
+                line = loader.stdout.readline()
+                if not line.startswith("{"):
+                    raise RuntimeError(f"exception_load: {line}{loader.stdout.read()}")
+                return json.loads(line)
+
+            yield figures
             loader.stdin.close()
+
+    @contextlib.contextmanager
+    def load(self, seconds, queries, others):
+        """What `exception_load` counted."""
+        with self.running_load(seconds, queries, others) as figures:
+            yield figures()
 
     def counters(self):
         """Sums over workers, and of the ports, once all that was passed to the kernel is through."""

@@ -29,7 +29,7 @@ $(OBJ)/tests/bench/publish_images: $(OBJ)/tests/bench/publish_images.o $(OBJ)/da
 $(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call objs,$(SRC_dp_all) $(SRC_table) $(SRC_log))
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS_dataplane)
-$(OBJ)/tests/bench/exception_load: $(OBJ)/tests/bench/exception_load_dpdk.o
+$(OBJ)/tests/bench/exception_load: $(OBJ)/tests/bench/exception_load_dpdk.o $(OBJ)/dataplane/kernel_tap.o
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(DPDK_LIBS)
 BENCH_BINS := $(foreach t,bench_answer make_images plain_answers publish_images bench_workers exception_load,$(OBJ)/tests/bench/$(t))

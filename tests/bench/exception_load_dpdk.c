@@ -4,6 +4,10 @@
 // usage: exception_load SOCKET SECONDS QUERIES_PER_S OTHERS_PER_S QUERIES.pcap OTHERS.pcap
 //        exception_load SOCKET 0 QUERIES OTHERS ...          so many at once, as fast as the link takes them
 //        exception_load SOCKET SECONDS max OTHERS_PER_S ...  as many queries as the link takes
+//        exception_load ... OTHERS.pcap TAP                  the link is shared with this machine's own traffic
+//
+// With TAP, frames of a TAP interface of that name go out as well, and what comes back and is no answer over UDP goes
+// to it: real TCP beside the load. "tap_unsent" are those of its frames that found the link's ring full.
 //
 // Sends what is due every 100 us, queries and others evenly mixed, and receives in between; less when it was late
 // itself ("queries" and "others" are what it really offered). Where it may (CAP_SYS_NICE), no ordinary program takes
@@ -23,6 +27,8 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/kernel_tap.h"
+
 enum {
     FRAMES_MAX = 4096,
     FRAME_CAP = 512,
@@ -35,7 +41,10 @@ enum {
     QUIET_MS = 500, // this long without a frame: nothing more comes back
     PCAP_HEADER = 24,
     RECORD_HEADER = 16,
-    UDP_SOURCE_AT = 34 // behind Ethernet and IPv4 without options
+    PROTOCOL_AT = 23,
+    UDP_SOURCE_AT = 34, // behind Ethernet and IPv4 without options
+    PROTOCOL_UDP = 17,
+    MTU = 1500
 };
 
 struct stream {
@@ -49,7 +58,8 @@ struct stream {
 };
 
 static struct stream queries = {.name = "queries"}, others = {.name = "others"};
-static uint64_t answers, strangers;
+static uint64_t answers, strangers, tap_unsent;
+static int tap = -1;
 static uint16_t port;
 static struct rte_mempool *pool;
 
@@ -97,16 +107,47 @@ static void open_link(const char *socket)
     fail("nobody at the other end of the link");
 }
 
-static unsigned receive(void)
+static bool is_answer(const struct rte_mbuf *m)
 {
     static const uint8_t dns[2] = {0, 53};
+    const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+    return frame[PROTOCOL_AT] == PROTOCOL_UDP && memcmp(frame + UDP_SOURCE_AT, dns, 2) == 0;
+}
+
+static unsigned receive(void)
+{
     struct rte_mbuf *m[BURST];
     const unsigned n = rte_eth_rx_burst(port, 0, m, BURST);
-    for (unsigned i = 0; i < n; i++)
-        *(memcmp(rte_pktmbuf_mtod_offset(m[i], uint8_t *, UDP_SOURCE_AT), dns, 2) == 0 ? &answers : &strangers) += 1;
+    for (unsigned i = 0; i < n; i++) {
+        if (is_answer(m[i])) {
+            answers++;
+            continue;
+        }
+        strangers++;
+        if (tap >= 0)
+            kernel_tap_write(tap, rte_pktmbuf_mtod(m[i], void *), m[i]->data_len);
+    }
     if (n)
         rte_pktmbuf_free_bulk(m, n);
     return n;
+}
+
+// What this machine's kernel sends, one burst of it.
+static void carry_from_tap(void)
+{
+    struct rte_mbuf *m[BURST];
+    uint8_t frame[MTU + 64];
+    uint16_t count = 0;
+    for (size_t len; tap >= 0 && count < BURST && (len = kernel_tap_read(tap, frame, sizeof frame)) > 0; count++) {
+        m[count] = rte_pktmbuf_alloc(pool);
+        if (!m[count])
+            fail("no buffers");
+        memcpy(rte_pktmbuf_append(m[count], (uint16_t)len), frame, len);
+    }
+    const uint16_t sent = count ? rte_eth_tx_burst(port, 0, m, count) : 0;
+    if (sent < count)
+        rte_pktmbuf_free_bulk(m + sent, count - sent);
+    tap_unsent += count - sent;
 }
 
 // Up to `count` frames; those for which there was no room are lost, unless the stream has all the time it wants.
@@ -142,6 +183,7 @@ static void send_due(void)
             push(&others, of_others);
         if (total > of_others)
             push(&queries, total - of_others);
+        carry_from_tap();
         receive();
     }
 }
@@ -190,11 +232,13 @@ static void run(double seconds)
             if (waiting(&others))
                 push(&others, waiting(&others) < BURST ? (unsigned)waiting(&others) : BURST);
             push(&queries, BURST);
+            carry_from_tap();
             receive();
             receive();
             continue;
         }
         send_due();
+        carry_from_tap();
         while (receive())
             ;
         wait_for_tick(&tick);
@@ -220,14 +264,20 @@ int main(int argc, char **argv)
 {
     const int used = rte_eal_init(argc, argv);
     argv += used;
-    if (used < 0 || argc - used != 7)
-        fail("usage: exception_load EAL-OPTIONS -- SOCKET SECONDS QUERIES OTHERS QUERIES.pcap OTHERS.pcap");
+    if (used < 0 || argc - used < 7 || argc - used > 8)
+        fail("usage: exception_load EAL-OPTIONS -- SOCKET SECONDS QUERIES OTHERS QUERIES.pcap OTHERS.pcap [TAP]");
     const double seconds = strtod(argv[2], NULL);
     set_rate(&queries, argv[3], seconds);
     set_rate(&others, argv[4], seconds);
     read_frames(&queries, argv[5]);
     read_frames(&others, argv[6]);
     open_link(argv[1]);
+    if (argc - used == 8) {
+        char why[KERNEL_TAP_WHY_CAP] = "";
+        tap = kernel_tap_open(argv[7], why);
+        if (tap < 0 || kernel_tap_set_up(argv[7], NULL, MTU, why) < 0)
+            fail(why);
+    }
     const struct sched_param first = {.sched_priority = 10};
     const bool is_first = sched_setscheduler(0, SCHED_FIFO, &first) == 0;
     prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
@@ -238,10 +288,10 @@ int main(int argc, char **argv)
     const double took = now_s() - begun;
     wait_for_the_rest();
     printf("{\"seconds\": %.3f, \"queries\": %lu, \"queries_unsent\": %lu, \"answers\": %lu, \"others\": %lu, "
-           "\"others_unsent\": %lu, \"from_kernel\": %lu, \"is_real_time\": %s}\n",
+           "\"others_unsent\": %lu, \"from_kernel\": %lu, \"tap_unsent\": %lu, \"is_real_time\": %s}\n",
            took, (unsigned long)(queries.sent + queries.unsent), (unsigned long)queries.unsent, (unsigned long)answers,
            (unsigned long)(others.sent + others.unsent), (unsigned long)others.unsent, (unsigned long)strangers,
-           is_first ? "true" : "false");
+           (unsigned long)tap_unsent, is_first ? "true" : "false");
     fflush(stdout);
     while (getchar() != EOF)
         ;

@@ -76,6 +76,18 @@ def test_a_query_in_a_vlan_is_answered_once_the_kernel_has_an_interface_for_it(v
         vfio_guest.run("; ".join(f"ip link del {interface}.{n}" for n in ids))
 
 
+def test_a_card_that_takes_tags_off_is_named_at_the_start_when_it_has_vlans(vfio_guest, start):
+    """vmxnet3 of the kernel does; no XDP program sees such a tag."""
+    bind(vfio_guest, "vmxnet3", "vmxnet3")
+    name = vfio_guest.run(f"basename /sys/bus/pci/devices/{vfio_guest.address['vmxnet3']}/net/*").strip()
+    vfio_guest.run(f"ip link set {name} up; ip addr add {frames.NODE}/24 dev {name}; ip link add link {name} name {name}.7 type vlan id 7")
+    try:
+        dataplane = start(vfio_guest, ["vmxnet3"], "--huge off --tcp off", prefix=OBJECTS, shared=name)
+        assert f"ethtool -K {name} rxvlan off" in dataplane.log()
+    finally:
+        vfio_guest.run(f"ip link del {name}.7; ip link set {name} down; ip addr flush dev {name}")
+
+
 def filter_on(guest, interface):
     """xdp-filter drops what goes to the unwanted port."""
     guest.run(f"{OBJECTS} xdp-filter load {interface} 2>&1 && {OBJECTS} xdp-filter port {UNWANTED} -m dst 2>&1")

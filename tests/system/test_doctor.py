@@ -85,7 +85,9 @@ def test_a_shared_card_that_takes_vlan_tags_off_is_named_when_it_has_vlans(node)
     node.write_config(settings())
     tells = "takes VLAN tags off"
     assert not [text for text in ask(node) if tells in text]
-    node.host.ip("link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7")
+    made = node.host.run("ip", "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7", check=False)
+    if made.returncode != 0:
+        pytest.skip(f"this kernel has no VLAN interfaces: {made.stderr.strip()} (tests/nic shows the warning in a guest)")
     found = ask(node)
     text = one(found, tells)
     assert text.startswith("warning") and "rxvlan off" in found[text]

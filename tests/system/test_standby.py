@@ -20,6 +20,7 @@ from lablib.process import wait_until
 pytestmark = pytest.mark.alone
 
 KILLS = int(os.environ.get("SIGNPOST_KILLS", "1"))
+SO_RCVBUFFORCE = 33
 BURST, DEATHS = 200, 6 * KILLS  # queries in a ring of 2,048; deaths while they are answered
 NODE, NODE6, OTHER, CLIENT, CLIENT6 = "10.79.0.53", "fd79::53", "10.79.0.54", "10.79.0.1", "fd79::1"
 NAME = "static.example.com"
@@ -29,7 +30,7 @@ $TTL 300
         IN NS  ns
 ns      IN A {NODE}
 static  IN A 10.79.0.99
-"""
+""" + "".join(f"chain{n} IN CNAME chain{n + 1}\n" for n in range(8)) + "chain8 IN A 10.79.0.99\n"
 SETTINGS = """
 sites = ( { name = "ams"; addresses = "10.79.0.80"; nodes = ( { name = "ns1"; address = "10.79.0.53"; } ); } );
 zone_dir = "../zones";
@@ -270,10 +271,12 @@ def test_queries_in_the_rings_of_a_killed_data_plane_are_answered(shared):
 
 
 def die_amid_a_burst(shared, moment):
-    """200 queries wait in the ring; the data plane is killed `moment` seconds after it has begun with them. How many are lost."""
-    data_plane, question = shared.node.dataplane.popen, udp()[8:]
+    """200 queries that take long wait in the ring; the data plane is killed `moment` seconds after it has begun with them. How many
+    are lost."""
+    data_plane, question = shared.node.dataplane.popen, dns.message.make_query("chain0.example.com", "A").to_wire()
     with shared.client.socket(socket.AF_INET, socket.SOCK_DGRAM, 0) as asking:
         asking.connect((NODE, 53))
+        asking.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)  # all answers at once
         asking.settimeout(20)
         data_plane.send_signal(signal.SIGSTOP)
         for number in range(BURST):
