@@ -16,6 +16,7 @@
 #include "shared/log.h"
 #include "control/probe_setup.h"
 #include "control/ready.h"
+#include "control/restart_due.h"
 #include "health/prober.h"
 #include "shared/http_listener.h"
 
@@ -224,6 +225,8 @@ static void on_reload_done(void *user, struct reload *r)
         reload_free(r);
         return;
     }
+    if (is_applied && r->shared != d->shared)
+        restart_due_report(daemon_config(d), r->shared->config, d->config_path, &r->errors);
     log_errors(&r->errors);
     if (is_applied && r->shared != d->shared)
         is_applied = apply_config(d, r);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "control/metric_label.h"
 #include "health/prober.h"
 
 #define U64 (unsigned long long)
@@ -89,6 +90,7 @@ static void put_dataplane(FILE *out, struct daemon *d)
 static void put_sites(FILE *out, struct daemon *d)
 {
     const struct config *config = daemon_config(d);
+    char label[METRIC_LABEL_CAP];
     static const char *const states[] = {"unknown", "up", "down", "drain"};
     head(out, "site_state", "gauge", "1 for the present state of the site");
     for (unsigned i = 0; i < config->site_count; i++)
@@ -113,14 +115,15 @@ static void put_sites(FILE *out, struct daemon *d)
     for (unsigned i = 0; i < config->service_count && i < SERVICES_MAX; i++) {
         const struct steering_order *order = steering_order(d->steering, i);
         if (order)
-            fprintf(out, "signpost_service_sites_available{service=\"%s\"} %d\n", config->services[i].name,
-                    order->is_fail_open ? 0 : order->count);
+            fprintf(out, "signpost_service_sites_available{service=\"%s\"} %d\n",
+                    metric_label(config->services[i].name, label), order->is_fail_open ? 0 : order->count);
     }
 }
 
 static void put_operators(FILE *out, const struct daemon *d)
 {
     unsigned count[OPERATOR_KIND_COUNT] = {0};
+    char label[METRIC_LABEL_CAP];
     for (unsigned i = 0; i < d->operators.count; i++)
         count[d->operators.entry[i].kind]++;
     head(out, "operator_states", "gauge",
@@ -130,7 +133,7 @@ static void put_operators(FILE *out, const struct daemon *d)
     head(out, "operator_state", "gauge", "1 for what an operator said");
     for (unsigned i = 0; i < d->operators.count; i++)
         fprintf(out, "signpost_operator_state{kind=\"%s\",name=\"%s\",state=\"%s\"} 1\n",
-                operator_kind_name(d->operators.entry[i].kind), d->operators.entry[i].name,
+                operator_kind_name(d->operators.entry[i].kind), metric_label(d->operators.entry[i].name, label),
                 operator_state_name(d->operators.entry[i].state));
 }
 
