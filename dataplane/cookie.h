@@ -113,16 +113,19 @@ static inline enum cookie_verdict cookie_settle(const struct cookie_batch *batch
                                                 const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
     const uint64_t head = batch->word[1][lane], hash = batch->hash[lane];
-    uint64_t sent[2] = {0, 0};
-    if (query.server_len == EDNS_COOKIE_SERVER_LEN)
-        memcpy(sent, query.server, sizeof sent);
-    // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
-    const bool is_good = (sent[0] == head) & (sent[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S;
-    if (query.server_len && !is_good)
-        return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+    enum cookie_verdict verdict = COOKIE_NONE;
+    if (query.server_len) {
+        uint64_t sent[2] = {0, 0};
+        if (query.server_len == EDNS_COOKIE_SERVER_LEN)
+            memcpy(sent, query.server, sizeof sent);
+        // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
+        if (!((sent[0] == head) & (sent[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S))
+            return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+        verdict = COOKIE_GOOD;
+    }
     memcpy(out, &head, sizeof head);
     memcpy(out + sizeof head, &hash, sizeof hash);
-    return is_good ? COOKIE_GOOD : COOKIE_NONE;
+    return verdict;
 }
 
 #ifdef __cplusplus

@@ -22,6 +22,7 @@ static bool parse_subnet(struct edns *e, const uint8_t *data, unsigned len)
     if (e->has_subnet)
         return true; // the first one counts
     e->has_subnet = true;
+    e->is_subnet_last = e->has_cookie;
     e->subnet_family = (uint16_t)family;
     e->is_subnet_ipv6 = family == ADDRESS_FAMILY_IPV6;
     e->subnet_source_len = (uint8_t)source_len;
@@ -114,23 +115,31 @@ static void put_option(struct wire_writer *w, uint16_t code, unsigned len)
     wire_put_u16(w, (uint16_t)len);
 }
 
+static void put_subnet(struct wire_writer *w, const struct edns_response *r, const struct edns *query)
+{
+    if (!r->has_subnet)
+        return;
+    put_option(w, EDNS_CLIENT_SUBNET, subnet_len(query));
+    wire_put_u16(w, query->subnet_family);
+    wire_put_u8(w, query->subnet_source_len);
+    wire_put_u8(w, r->subnet_scope_len);
+    wire_put(w, query->subnet, subnet_len(query) - SUBNET_HEAD_LEN);
+}
+
 static void put_options(struct wire_writer *w, const struct edns_response *r, const struct edns *query)
 {
     if (r->nsid_len) {
         put_option(w, EDNS_NSID, r->nsid_len);
         wire_put(w, r->nsid, r->nsid_len);
     }
-    if (r->has_subnet) {
-        put_option(w, EDNS_CLIENT_SUBNET, subnet_len(query));
-        wire_put_u16(w, query->subnet_family);
-        wire_put_u8(w, query->subnet_source_len);
-        wire_put_u8(w, r->subnet_scope_len);
-        wire_put(w, query->subnet, subnet_len(query) - SUBNET_HEAD_LEN);
-    }
+    if (!query->is_subnet_last)
+        put_subnet(w, r, query);
     if (r->has_cookie) {
         put_option(w, EDNS_COOKIE, sizeof r->cookie);
         wire_put(w, r->cookie, sizeof r->cookie);
     }
+    if (query->is_subnet_last)
+        put_subnet(w, r, query);
     if (r->has_extended_error) {
         put_option(w, EDNS_EXTENDED_ERROR, 2);
         wire_put_u16(w, r->extended_error);

@@ -40,7 +40,8 @@ struct edns {
     bool is_subnet_ipv6;
     uint16_t subnet_family; // 1: IPv4, 2: IPv6; any when the source length is 0
     uint8_t subnet_source_len;
-    uint8_t subnet[16]; // bits past the source length are zero
+    uint8_t subnet[16];  // bits past the source length are zero
+    bool is_subnet_last; // behind the cookie
     // cookie
     bool has_cookie;
     uint8_t cookie_client[EDNS_COOKIE_CLIENT_LEN];
@@ -76,7 +77,7 @@ void edns_response_fit(struct edns_response *r, const struct edns *query, unsign
 // Bytes of the OPT record.
 unsigned edns_response_len(const struct edns_response *r, const struct edns *query);
 
-// Appends the OPT record.
+// Appends the OPT record; subnet and cookie in the order in which the query has them.
 void edns_response_write(struct wire_writer *w, const struct edns_response *r, const struct edns *query);
 
 #ifdef __cplusplus

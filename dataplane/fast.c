@@ -65,7 +65,8 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->by_region_count = b->by_bucket_count = b->missed_count = b->with_cookie_count = 0;
     b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
     b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
-    b->answers_all = b->answers_subnets && b->answers_cookies;
+    b->shape_count = 0;
+    memset(b->shape_of, 0, sizeof b->shape_of);
     b->mac = port->mac;
     fast_expect(b, false);
     b->is_ipv6_expected = false;
@@ -130,12 +131,12 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     }
     fast_parse(&burst, slot, count);
     fast_find(&burst, count);
-    if (burst.by_region_count | burst.by_bucket_count)
+    if (burst.by_region_count + burst.by_bucket_count > 0)
         fast_steer(&burst, slot);
     if (burst.missed_count)
         fast_miss(&burst, slot);
     if (burst.with_cookie_count)
-        fast_cookies(&burst, slot);
+        fast_cookies(&burst);
     if (burst.rate_limit)
         fast_limit(&burst, slot, count);
     fast_write(&burst, slot, count);

@@ -36,7 +36,7 @@ enum {
     FAST_UDP_LEN = 8,
     FAST_OPT_LEN = 11,
     FAST_OPT_MAX = FAST_OPT_LEN + 24 + 28,        // of an answer: with an IPv6 subnet and a cookie
-    FAST_OPT_ROOM = 64,                           // written, summed up and copied as a whole
+    FAST_OPT_ROOM = 64,                           // written as a whole
     FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in a frame of IPv4
     FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
     FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
@@ -49,21 +49,48 @@ enum {
     FAST_HEADS = 5 // blocks of 16 octets that hold all headers up to the flags of an IPv6 frame's message
 };
 
+enum {
+    FAST_SHAPE_WAYS = 8,  // a power of two
+    FAST_SHAPE_BLOCKS = 7 // of 16 octets: longer OPT records are left to the plain way
+};
+
+// OPT records of one shape, the same options with the same lengths in the same order: a record with holes, and the
+// answer's with the same holes. Resolvers send few shapes, so that a query's options are compared with one that a query
+// of the burst had before, in place of being taken apart.
+struct fast_shape {
+    uint8_t mask[16 * FAST_SHAPE_BLOCKS]; // of the query's record; open: size, DO, the subnet's address, cookies, data
+                                          // of options that mean nothing
+    uint8_t expected[16 * FAST_SHAPE_BLOCKS]; // of what is not open
+    uint8_t reply[FAST_OPT_ROOM];  // the answer's record as edns_response_write writes it: zeros where it is open,
+                                   // which here is DO, the address, the scope and the cookie, and behind it
+    uint8_t subnet_keep[16];       // of 16 octets from the subnet's address on, those that belong to it
+    uint64_t marks;                // of the queries
+    uint64_t growth_sum;           // the sum over the reply less that over the query's record from the eighth octet on,
+                                   // of what is not open
+    uint32_t len_sum;              // what the other length of the message adds to a sum
+    bool has_other;                // octets are open that are not answered
+    bool is_subnet_ipv6;           //
+    uint8_t query_len, reply_len;  // of the records
+    uint8_t subnet_at;             // of the address in the query's record, 0: no subnet to answer
+    uint8_t subnet_bits;           // its source length
+    uint8_t cookie_at, cookie_len; // of the cookie's data in the query's record; 0: no cookie to answer
+    uint8_t reply_subnet_at, reply_cookie_at; // likewise
+    uint8_t scope_turn,
+        cookie_turn; // bits by which a sum over the scope, a server cookie is turned: 8 where it is at an odd
+    // offset
+} __attribute__((aligned(64)));
+
+// The head of the answer's cookie option in memory order: code, and length of both cookies.
+#define FAST_COOKIE_HEAD (10u << 8 | 24u << 24)
+
 // What a query with EDNS options has besides.
 struct fast_options {
-    // The answer's OPT record as edns_response_write writes it, zeros behind it; the scope comes in fast_steer, the
-    // server cookie in fast_cookies.
-    uint8_t reply[FAST_OPT_ROOM];
-    uint8_t subnet[16];            // bits past the source length are zero
-    const uint8_t *cookie_data;    // of the option, in the frame
-    uint8_t subnet_len;            // of the option with its head; 0: none
-    uint8_t subnet_bits;           // its source length
-    uint8_t cookie_len;            // of the option's data; 0: none
-    uint8_t is_subnet_ipv6;        //
-    uint8_t cookie_at;             // in the reply, behind the option's head
-    uint16_t query_len, reply_len; // of the OPT records
+    const struct fast_shape *shape;
+    const uint8_t *opt; // its record, in the frame
+    uint8_t subnet[16]; // the address; bits past the source length are zero
+    uint64_t server[2]; // the answer's server cookie, from fast_cookies on
+    uint8_t scope;      // from fast_steer on
 } __attribute__((aligned(64)));
-enum { FAST_SCOPE_AT = FAST_OPT_LEN + 7 }; // in a reply with a subnet, which comes first
 
 // A query on its way through the stages; it has its frame's number in the burst.
 struct fast_query {
@@ -83,14 +110,14 @@ struct fast_query {
     bool is_wildcard;
     struct fast_options options; // with FAST_OPTIONS
 } __attribute__((aligned(64)));
-static_assert(sizeof(struct fast_query) == 256, "found by a shift");
+static_assert(sizeof(struct fast_query) == 192, "three cache lines");
 
 // Six bits for each, so that a burst's marks can be added up.
 #define FAST_EDNS    1ull
 #define FAST_SERVICE (1ull << 6)
 // What is not the common query's is written apart.
 #define FAST_IPV6        (1ull << 12)
-#define FAST_OPTIONS     (1ull << 18) // struct fast_options holds the answer's OPT record
+#define FAST_OPTIONS     (1ull << 18) // struct fast_options is filled
 #define FAST_MISS        (1ull << 24) // the query's last fields are filled
 #define FAST_SUBNET      (1ull << 30) // answered: so is the client's subnet
 #define FAST_COOKIE      (1ull << 36) // and its cookie,
@@ -120,7 +147,7 @@ struct fast_burst {
     struct rate_limit *rate_limit; // null: no limit
     uint64_t now_ns;
     bool is_checksum_trusted;
-    bool answers_subnets, answers_cookies, answers_all; // which options, by the settings; all: both
+    bool answers_subnets, answers_cookies; // which options, by the settings
     unsigned by_region_count, by_bucket_count, missed_count, with_cookie_count;
     unsigned plain_count, answer_count;
     uint64_t marks;                    // their sum over the answers
@@ -129,9 +156,12 @@ struct fast_burst {
     // Numbers of queries for services whose answer depends on the client: on its region, and maybe more, or not on
     // that.
     uint8_t by_region[PACKET_BURST_MAX], by_bucket[PACKET_BURST_MAX];
-    uint16_t with_cookie[PACKET_BURST_MAX]; // numbers of queries whose cookie is to be answered
-    uint16_t plain[PACKET_BURST_MAX];       // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX];      // by frame, under a rate limit: answer_context.rate_decided
+    struct fast_query *with_cookie[PACKET_BURST_MAX];   // whose cookie is to be answered
+    uint16_t plain[PACKET_BURST_MAX];                   // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX];                  // by frame, under a rate limit: answer_context.rate_decided
+    const struct fast_shape *shape_of[FAST_SHAPE_WAYS]; // the last one of records of a length, modulo the ways; or null
+    unsigned shape_count;
+    struct fast_shape shape[PACKET_BURST_MAX];
     struct fast_query query[PACKET_BURST_MAX];
 } __attribute__((aligned(64)));
 
@@ -171,12 +201,9 @@ static inline const uint8_t *fast_client(const struct fast_query *q, const uint8
     return fast_client_of(frame, q->marks & FAST_IPV6);
 }
 
-// For fast_parse: takes the options of the OPT record at `opt` apart and starts the answer's. The record's length, with
-// the query's marks set, or 0: leave it to the plain way.
+// For fast_parse: finds the shape of the OPT record at `opt`. The record's length, with the query's marks set, or 0:
+// leave it to the plain way.
 unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt);
-
-// Starts the answer's OPT record without options by the head of the query's at `opt`.
-void fast_start_opt(const struct fast_burst *burst, struct fast_options *options, const uint8_t *opt);
 
 // Chooses the sets of the queries in burst->by_region and by_bucket.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
@@ -185,7 +212,7 @@ void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
 void fast_miss(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Checks the cookies of burst->with_cookie, as far as they are answered, and writes the answers'.
-void fast_cookies(struct fast_burst *burst, const struct packet_slot *slot);
+void fast_cookies(struct fast_burst *burst);
 
 // Takes what is over burst->rate_limit, which is not null, out of the short way.
 void fast_limit(struct fast_burst *burst, const struct packet_slot *slot, unsigned count);

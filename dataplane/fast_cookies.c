@@ -5,64 +5,81 @@
 
 #include "dataplane/cookie.h"
 
+// Queries of clients of one family, until they are hashed.
+struct lanes {
+    struct cookie_batch batch;
+    unsigned count;
+    struct fast_query *query[COOKIE_BATCH_MAX];
+    const uint8_t *client[COOKIE_BATCH_MAX]; // address, in the frame
+};
+
 static inline struct cookie_query query_of(const struct fast_options *o)
 {
-    return (struct cookie_query){o->cookie_data, o->cookie_data + EDNS_COOKIE_CLIENT_LEN,
-                                 o->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
+    const uint8_t *data = o->opt + o->shape->cookie_at;
+    return (struct cookie_query){data, data + EDNS_COOKIE_CLIENT_LEN,
+                                 o->shape->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
 }
 
-// The queries with these numbers, at most COOKIE_BATCH_MAX. Inlined for each family.
-static inline __attribute__((always_inline)) void answer(struct fast_burst *b, const struct packet_slot *slot,
-                                                         const uint8_t *number, unsigned count, bool is_ipv6)
+// Hashes the lanes and settles their queries. Inlined for each family.
+static inline __attribute__((always_inline)) void answer(const struct fast_burst *b, struct lanes *l, bool is_ipv6)
 {
     static const uint64_t mark[] = {
         [COOKIE_NONE] = 0, [COOKIE_GOOD] = FAST_COOKIE_GOOD, [COOKIE_BAD] = FAST_COOKIE_BAD};
     const struct zone_settings *s = b->settings;
-    const uint32_t now_s = b->now_s;
-    struct cookie_batch batch;
-    for (unsigned i = 0; i < count; i++) {
-        const struct fast_query *q = &b->query[number[i]];
-        cookie_fill(&batch, i, query_of(&q->options), fast_client_of(slot[number[i]].frame, is_ipv6), is_ipv6, now_s);
-    }
-    cookie_hash(&batch, count, is_ipv6, s->cookie_secret[0]);
-    for (unsigned i = 0; i < count; i++) {
-        struct fast_query *q = &b->query[number[i]];
-        const uint8_t *client = fast_client_of(slot[number[i]].frame, is_ipv6);
-        uint8_t *out = q->options.reply + q->options.cookie_at + EDNS_COOKIE_CLIENT_LEN;
-        const enum cookie_verdict verdict = cookie_settle(&batch, i, out, query_of(&q->options), client, is_ipv6, now_s,
-                                                          s->cookie_secret, s->cookie_secret_count);
+    cookie_hash(&l->batch, l->count, is_ipv6, s->cookie_secret[0]);
+    for (unsigned i = 0; i < l->count; i++) {
+        struct fast_query *q = l->query[i];
+        const enum cookie_verdict verdict =
+            cookie_settle(&l->batch, i, (uint8_t *)q->options.server, query_of(&q->options), l->client[i], is_ipv6,
+                          b->now_s, s->cookie_secret, s->cookie_secret_count);
         if (verdict != COOKIE_NONE)
             q->marks |= mark[verdict];
     }
+    l->count = 0;
 }
 
-static __attribute__((noinline)) void answer4(struct fast_burst *b, const struct packet_slot *slot,
-                                              const uint8_t *number, unsigned count)
+static __attribute__((noinline)) void answer4(const struct fast_burst *b, struct lanes *l)
 {
-    answer(b, slot, number, count, false);
+    answer(b, l, false);
 }
 
-static __attribute__((noinline)) void answer6(struct fast_burst *b, const struct packet_slot *slot,
-                                              const uint8_t *number, unsigned count)
+static __attribute__((noinline)) void answer6(const struct fast_burst *b, struct lanes *l)
 {
-    answer(b, slot, number, count, true);
+    answer(b, l, true);
 }
 
-void fast_cookies(struct fast_burst *b, const struct packet_slot *slot)
+// Adds a query to its family's lanes; true when they are full.
+static inline __attribute__((always_inline)) bool add(struct lanes *l, struct fast_query *q, bool is_ipv6,
+                                                      uint32_t now_s)
 {
-    uint8_t number[2][PACKET_BURST_MAX]; // by family, those that are answered
-    unsigned count[2] = {0, 0};
+    const unsigned lane = l->count++;
+    const uint8_t *frame = q->options.opt - fast_end(q->name_len) - (is_ipv6 ? FAST_IPV6_SHIFT : 0);
+    const uint8_t *client = fast_client_of(frame, is_ipv6);
+    l->query[lane] = q;
+    l->client[lane] = client;
+    cookie_fill(&l->batch, lane, query_of(&q->options), client, is_ipv6, now_s);
+    return l->count == COOKIE_BATCH_MAX;
+}
+
+void fast_cookies(struct fast_burst *b)
+{
+    struct lanes ipv4, ipv6;
+    ipv4.count = ipv6.count = 0;
     for (unsigned i = 0; i < b->with_cookie_count; i++) {
-        const struct fast_query *q = &b->query[b->with_cookie[i]];
-        if (!fast_fits(q, (const struct rrset *)q->at))
+        struct fast_query *q = b->with_cookie[i];
+        if (q->name_len == 0) // given up since
             continue;
-        const bool is_ipv6 = q->marks & FAST_IPV6;
-        number[is_ipv6][count[is_ipv6]++] = (uint8_t)b->with_cookie[i];
+        if (__builtin_expect(q->marks & FAST_IPV6, 0)) {
+            if (add(&ipv6, q, true, b->now_s))
+                answer6(b, &ipv6);
+        } else if (add(&ipv4, q, false, b->now_s)) {
+            answer4(b, &ipv4);
+        }
     }
-    for (unsigned at = 0; at < count[0]; at += COOKIE_BATCH_MAX)
-        answer4(b, slot, number[0] + at, count[0] - at < COOKIE_BATCH_MAX ? count[0] - at : COOKIE_BATCH_MAX);
-    for (unsigned at = 0; at < count[1]; at += COOKIE_BATCH_MAX)
-        answer6(b, slot, number[1] + at, count[1] - at < COOKIE_BATCH_MAX ? count[1] - at : COOKIE_BATCH_MAX);
+    if (ipv4.count)
+        answer4(b, &ipv4);
+    if (ipv6.count)
+        answer6(b, &ipv6);
 }
 
 #endif

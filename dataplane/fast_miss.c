@@ -61,8 +61,7 @@ static bool answer_at(struct fast_burst *b, struct fast_query *q, const struct z
 // Would the OPT record of the answer be longer than the query's? The plain way then leaves a cookie out of an error.
 static bool does_opt_grow(const struct fast_query *q)
 {
-    const struct fast_options *o = &q->options;
-    return q->marks & FAST_COOKIE && o->reply_len > o->query_len;
+    return q->marks & FAST_COOKIE && q->options.shape->reply_len > q->options.shape->query_len;
 }
 
 // False: the plain way knows more.
@@ -114,8 +113,9 @@ void fast_miss(struct fast_burst *b, const struct packet_slot *slot)
         if ((q->marks & (FAST_EDNS | FAST_OPTIONS)) ==
             FAST_EDNS) { // an SOA may be of odd length: the sum is made there
             const uint8_t *frame = slot[number].frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
-            fast_start_opt(b, &q->options, frame + fast_end(q->name_len));
-            q->marks |= FAST_OPTIONS;
+            const uint64_t marks = q->marks;
+            fast_take_options(b, q, frame + fast_end(q->name_len));
+            q->marks |= marks;
         }
         q->marks |= FAST_MISS;
     }

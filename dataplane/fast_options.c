@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of the first stage of the short way: EDNS options. The OPT record of the answer is started here, while the query's is
-// at hand.
+// Of the first stage of the short way: EDNS options. A record is taken apart when it is the first of its shape in the
+// burst; of the others it is only seen that they are of that shape.
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
@@ -8,191 +8,212 @@
 #include "dataplane/edns.h"
 
 enum {
-    OPTIONS_MAX = 4,      // in one query; resolvers send up to three
-    OPTIONS_LEN_MAX = 96, // octets of them
     OPTION_HEAD_LEN = 4,
     SUBNET_HEAD_LEN = 4,
-    SUBNET_AT = FAST_OPT_LEN, // in the reply
     COOKIE_LEN = EDNS_COOKIE_CLIENT_LEN + EDNS_COOKIE_SERVER_LEN,
-    OPT_WALK_MAX = FAST_OPT_LEN + OPTIONS_LEN_MAX
+    RECORD_MAX = 16 * FAST_SHAPE_BLOCKS
 };
-static_assert((int)FAST_NAME_AT + FAST_IPV6_SHIFT + FAST_NAME_CAP + 4 + OPT_WALK_MAX + 32 <= (int)FAST_ROOM,
+static_assert((int)FAST_NAME_AT + FAST_IPV6_SHIFT + FAST_NAME_CAP + 4 + RECORD_MAX + 16 <= (int)FAST_ROOM,
               "all that is looked at lies inside the frame's buffer");
 static_assert((int)FAST_OPT_MAX <= (int)FAST_OPT_ROOM, "every reply has room");
 
-// Heads of the common options in memory order: code and length.
-#define COOKIE_CLIENT_HEAD (EDNS_COOKIE << 8 | (uint32_t)EDNS_COOKIE_CLIENT_LEN << 24)
-#define COOKIE_HEAD        (EDNS_COOKIE << 8 | (uint32_t)COOKIE_LEN << 24)
-// With family and scope: a subnet of IPv4 has these octets; its length and source length may be any.
-#define SUBNET4_HEAD 0x0000010000000800ull
-#define SUBNET4_MASK 0xff00ffff00ffffffull
+// ---- the first of its shape ----
 
-// The subnet of the option at `option`, of `len` octets, whose address is given, comes back with a scope of zero for
-// the time being (RFC 7871 section 7.2.1). A second one is left to the plain way.
-static inline bool put_subnet(struct fast_options *o, const uint8_t *option, unsigned len, __m128i address,
-                              unsigned bits, bool is_ipv6)
+// These octets of the record may be any.
+static void open_octets(struct fast_shape *s, unsigned at, unsigned len)
 {
-    if (o->subnet_len)
+    memset(s->mask + at, 0, len);
+}
+
+// RFC 7871 section 6 of the option whose data, of `len` octets, stand at `at`; whatever is not exactly so, and a second
+// one, is left to the plain way.
+static bool take_subnet(struct fast_shape *s, const uint8_t *opt, unsigned at, unsigned len)
+{
+    const uint8_t *data = opt + at;
+    if (s->subnet_at || len < SUBNET_HEAD_LEN || data[0] != 0 || (data[1] != 1 && data[1] != 2) || data[3] != 0)
         return false;
-    o->subnet_len = (uint8_t)len;
-    o->subnet_bits = (uint8_t)bits;
-    o->is_subnet_ipv6 = is_ipv6;
-    store_block(o->subnet, address);
-    store64(o->reply + SUBNET_AT, load64(option));
-    store_block(o->reply + SUBNET_AT + OPTION_HEAD_LEN + SUBNET_HEAD_LEN, address);
+    const unsigned bits = data[2], bytes = (bits + 7) / 8, address_at = at + SUBNET_HEAD_LEN;
+    if (bits > (data[1] == 1 ? 32 : 128) || len != SUBNET_HEAD_LEN + bytes)
+        return false;
+    if (bits % 8 && data[len - 1] & 0xff >> bits % 8)
+        return false; // bits past the prefix, which the mask then keeps away
+    s->subnet_at = (uint8_t)address_at;
+    s->subnet_bits = (uint8_t)bits;
+    s->is_subnet_ipv6 = data[1] == 2;
+    memset(s->subnet_keep, 0xff, bytes);
+    open_octets(s, address_at, bytes);
+    if (bits % 8)
+        s->mask[address_at + bytes - 1] = (uint8_t)(0xff >> bits % 8);
     return true;
-}
-
-// RFC 7871 section 6 of an IPv4 subnet, `head` its first octets; whatever is not exactly so is left to the plain way.
-static inline bool take_subnet4(struct fast_options *o, const uint8_t *option, uint64_t head, unsigned len)
-{
-    const unsigned bits = head >> 48 & 0xff, bytes = (bits + 7) / 8;
-    if (bits > 32 || len != OPTION_HEAD_LEN + SUBNET_HEAD_LEN + bytes)
-        return false;
-    const uint32_t sent = load32(option + OPTION_HEAD_LEN + SUBNET_HEAD_LEN) & (uint32_t)((1ull << 8 * bytes) - 1);
-    if (__builtin_bswap32(sent) & UINT32_MAX >> (bits & 31) && bits != 32)
-        return false; // bits past the prefix
-    return put_subnet(o, option, len, _mm_cvtsi32_si128((int)sent), bits, false);
-}
-
-// The same of IPv6.
-static bool take_subnet6(struct fast_options *o, const uint8_t *option, unsigned option_len)
-{
-    static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    const uint8_t *data = option + OPTION_HEAD_LEN;
-    const unsigned bits = data[2], bytes = (bits + 7) / 8;
-    if (data[0] != 0 || data[1] != 2 || data[3] != 0 || bits > 128 || option_len != SUBNET_HEAD_LEN + bytes)
-        return false;
-    const __m128i address = _mm_and_si128(load_block(data + SUBNET_HEAD_LEN), load_block(keep + 16 - bytes));
-    if (bits % 8 && data[SUBNET_HEAD_LEN + bytes - 1] & 0xff >> bits % 8)
-        return false;
-    return put_subnet(o, option, OPTION_HEAD_LEN + option_len, address, bits, true);
-}
-
-// Options that are not of the most common shapes. Not inlined, as they are not.
-static __attribute__((noinline)) bool take_other(struct fast_options *o, const uint8_t *option)
-{
-    const unsigned code = swap16(load16(option)), option_len = swap16(load16(option + 2));
-    if (code == EDNS_CLIENT_SUBNET)
-        return take_subnet6(o, option, option_len);
-    return code != EDNS_COOKIE && code != EDNS_NSID; // others mean nothing over UDP (RFC 6891 section 6.1.2)
 }
 
 // RFC 7873 section 4, with a server cookie of the length of ours or none.
-static inline bool take_cookie(struct fast_options *o, const uint8_t *option, unsigned option_len)
+static bool take_cookie(struct fast_shape *s, unsigned at, unsigned len)
 {
-    if (o->cookie_len)
+    if (s->cookie_at || (len != EDNS_COOKIE_CLIENT_LEN && len != COOKIE_LEN))
         return false;
-    o->cookie_data = option + OPTION_HEAD_LEN;
-    o->cookie_len = (uint8_t)option_len;
+    s->cookie_at = (uint8_t)at;
+    s->cookie_len = (uint8_t)len;
+    open_octets(s, at, len);
     return true;
 }
 
-// Walks the options up to `end`; false: they are left to the plain way, or, unless all are looked at, to the long walk.
-// Bounds are looked at by the place where the walk ends: an option that is too long leads past it.
-static inline __attribute__((always_inline)) bool walk(struct fast_options *o, const uint8_t *at, const uint8_t *end,
-                                                       bool takes_all)
+static bool take_option(struct fast_shape *s, const uint8_t *opt, unsigned at, unsigned len)
 {
-    for (unsigned i = 0; i < OPTIONS_MAX && at + OPTION_HEAD_LEN <= end; i++) {
-        const uint64_t head = load64(at);
-        unsigned len = OPTION_HEAD_LEN + EDNS_COOKIE_CLIENT_LEN;
-        bool is_taken;
-        if ((uint32_t)head == COOKIE_CLIENT_HEAD) {
-            is_taken = take_cookie(o, at, EDNS_COOKIE_CLIENT_LEN);
-        } else if ((head & SUBNET4_MASK) == SUBNET4_HEAD) {
-            len = OPTION_HEAD_LEN + (head >> 24 & 0xff);
-            is_taken = take_subnet4(o, at, head, len);
-        } else if ((uint32_t)head == COOKIE_HEAD) {
-            len = OPTION_HEAD_LEN + COOKIE_LEN;
-            is_taken = take_cookie(o, at, COOKIE_LEN);
-        } else {
-            len = OPTION_HEAD_LEN + swap16((unsigned)(head >> 16));
-            is_taken = takes_all && take_other(o, at);
-        }
-        if (!is_taken)
+    const unsigned code = swap16(load16(opt + at - OPTION_HEAD_LEN));
+    if (code == EDNS_CLIENT_SUBNET)
+        return take_subnet(s, opt, at, len);
+    if (code == EDNS_COOKIE)
+        return take_cookie(s, at, len);
+    s->has_other |= len > 0;
+    open_octets(s, at, len);
+    return code != EDNS_NSID; // others mean nothing over UDP (RFC 6891 section 6.1.2)
+}
+
+static bool take_all(struct fast_shape *s, const uint8_t *opt, unsigned record_len)
+{
+    unsigned at = FAST_OPT_LEN;
+    while (at < record_len) { // each round takes at least 4 octets
+        if (at + OPTION_HEAD_LEN > record_len)
+            return false;
+        const unsigned len = swap16(load16(opt + at + 2));
+        at += OPTION_HEAD_LEN;
+        if (len > record_len - at || !take_option(s, opt, at, len))
             return false;
         at += len;
     }
-    return at == end;
+    return true;
 }
 
-static inline void start_opt(const struct fast_burst *b, struct fast_options *o, const uint8_t *opt)
+// Options that the settings do not answer are looked at all the same, and then forgotten.
+static void forget_unanswered(const struct fast_burst *b, struct fast_shape *s)
 {
-    const __m128i zero = _mm_setzero_si128();
-    store64(o->reply, b->opt | (load64(opt) & 1ull << 63)); // DO
-    store64(o->reply + 8, 0);
-    store_block(o->reply + 16, zero);
-    store_block(o->reply + 32, zero);
-    store_block(o->reply + 48, zero);
-    o->subnet_len = o->subnet_bits = o->cookie_len = 0;
-}
-
-void fast_start_opt(const struct fast_burst *b, struct fast_options *o, const uint8_t *opt)
-{
-    start_opt(b, o, opt);
-    o->query_len = o->reply_len = FAST_OPT_LEN;
-}
-
-// The client's cookie behind the `at` octets that the reply has; the server's comes later. The reply's length then.
-static inline unsigned start_cookie(struct fast_burst *b, struct fast_query *q, unsigned at)
-{
-    struct fast_options *o = &q->options;
-    uint8_t *option = o->reply + at;
-    store32(option, COOKIE_HEAD);
-    store64(option + OPTION_HEAD_LEN, load64(o->cookie_data));
-    o->cookie_at = (uint8_t)(at + OPTION_HEAD_LEN);
-    b->with_cookie[b->with_cookie_count++] = (uint16_t)(q - b->query);
-    return at + OPTION_HEAD_LEN + COOKIE_LEN;
-}
-
-// The answer's record as far as it is known, and the query's marks.
-static inline __attribute__((always_inline)) unsigned finish(struct fast_burst *b, struct fast_query *q, unsigned len)
-{
-    struct fast_options *o = &q->options;
-    uint64_t marks = FAST_EDNS | FAST_OPTIONS;
-    unsigned reply_len = FAST_OPT_LEN + o->subnet_len;
-    if (o->subnet_len)
-        marks |= FAST_SUBNET;
-    if (o->cookie_len) {
-        reply_len = start_cookie(b, q, reply_len);
-        marks |= FAST_COOKIE;
+    if (s->subnet_at && !b->answers_subnets) {
+        s->subnet_at = s->subnet_bits = 0;
+        s->has_other = true;
     }
-    store16(o->reply + 9, (uint16_t)swap16(reply_len - FAST_OPT_LEN));
-    o->reply_len = (uint16_t)reply_len;
-    o->query_len = (uint16_t)len;
-    q->marks = marks;
-    return len;
+    if (s->cookie_at && !b->answers_cookies) {
+        s->cookie_at = s->cookie_len = 0;
+        s->has_other = true;
+    }
 }
 
-// With options that are not common, or that the settings do not answer.
-static __attribute__((noinline)) unsigned take_long(struct fast_burst *b, struct fast_query *q, const uint8_t *opt,
-                                                    unsigned len)
+// The subnet comes back with a scope of zero for the time being (RFC 7871 section 7.2.1).
+static void start_subnet(struct fast_shape *s, const uint8_t *opt)
+{
+    const unsigned head_len = OPTION_HEAD_LEN + SUBNET_HEAD_LEN;
+    memcpy(s->reply + s->reply_len, opt + s->subnet_at - head_len, head_len);
+    s->reply_subnet_at = (uint8_t)(s->reply_len + head_len);
+    s->reply_len = (uint8_t)(s->reply_subnet_at + (s->subnet_bits + 7u) / 8);
+    s->scope_turn = s->reply_subnet_at % 2 ? 0 : 8;
+    s->marks |= FAST_SUBNET;
+}
+
+static void start_cookie(struct fast_shape *s)
+{
+    store32(s->reply + s->reply_len, FAST_COOKIE_HEAD);
+    s->reply_cookie_at = (uint8_t)(s->reply_len + OPTION_HEAD_LEN);
+    s->reply_len = (uint8_t)(s->reply_cookie_at + COOKIE_LEN);
+    s->cookie_turn = s->reply_cookie_at % 2 * 8;
+    s->marks |= FAST_COOKIE;
+}
+
+// The answer's record, its options in the order of the query's: what comes back then is at an even offset again if it
+// was, since cookies grow by 0 or 16 octets, and does not change a sum. (With others in between it may not be.)
+static void start_reply(const struct fast_burst *b, struct fast_shape *s, const uint8_t *opt)
+{
+    s->marks = FAST_EDNS | FAST_OPTIONS;
+    s->reply_len = FAST_OPT_LEN;
+    store64(s->reply, b->opt);
+    if (s->subnet_at && s->subnet_at < s->cookie_at)
+        start_subnet(s, opt);
+    if (s->cookie_at)
+        start_cookie(s);
+    if (s->subnet_at > s->cookie_at)
+        start_subnet(s, opt);
+    store16(s->reply + 9, (uint16_t)swap16(s->reply_len - (unsigned)FAST_OPT_LEN));
+    s->growth_sum =
+        add_carry(sum_octets(0, s->reply, s->reply_len), ~sum_octets(0, s->expected + 8, s->query_len - 8u));
+    // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
+    s->len_sum = (0xffffu + s->reply_len - s->query_len) << 9;
+}
+
+// What is open is none of what is expected.
+static void clear_open(struct fast_shape *s)
+{
+    for (unsigned at = 0; at < RECORD_MAX; at += 16)
+        store_block(s->expected + at, _mm_and_si128(load_block(s->expected + at), load_block(s->mask + at)));
+}
+
+// The shape of a record of `len` octets; null: it is left to the plain way. A burst has no more of them than frames.
+static const struct fast_shape *learn(struct fast_burst *b, const uint8_t *opt, unsigned len)
+{
+    if (len > RECORD_MAX)
+        return NULL;
+    struct fast_shape *s = &b->shape[b->shape_count];
+    memset(s, 0, sizeof *s);
+    memset(s->mask, 0xff, len);
+    open_octets(s, 3, 2); // the size
+    s->mask[7] = 0x7f;    // DO
+    memcpy(s->expected, opt, len);
+    clear_open(s);
+    // Owner 0, type 41, extended rcode and version 0, flags but for DO 0.
+    if (load64(s->expected) != 41u << 16 || s->expected[8] != 0 || !take_all(s, opt, len))
+        return NULL;
+    clear_open(s);
+    forget_unanswered(b, s);
+    s->query_len = (uint8_t)len;
+    start_reply(b, s, opt);
+    b->shape_of[len % FAST_SHAPE_WAYS] = s;
+    b->shape_count++;
+    return s;
+}
+
+// ---- all of them ----
+
+static inline __m128i difference(const struct fast_shape *s, const uint8_t *opt, unsigned at)
+{
+    const __m128i seen = _mm_and_si128(load_block(opt + at), load_aligned(s->mask + at));
+    return _mm_xor_si128(seen, load_aligned(s->expected + at));
+}
+
+// Most records are of one to three blocks; what the mask keeps of a block that is not there is nothing.
+static inline bool is_of_shape(const struct fast_shape *s, const uint8_t *opt)
+{
+    __m128i wrong = _mm_or_si128(_mm_or_si128(difference(s, opt, 0), difference(s, opt, 16)), difference(s, opt, 32));
+    for (unsigned at = 48; at < s->query_len; at += 16)
+        wrong = _mm_or_si128(wrong, difference(s, opt, at));
+    return _mm_testz_si128(wrong, wrong);
+}
+
+static inline unsigned take(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const struct fast_shape *s)
 {
     struct fast_options *o = &q->options;
-    start_opt(b, o, opt);
-    if (!walk(o, opt + FAST_OPT_LEN, opt + len, true))
-        return 0;
-    const uint8_t cookie_len = b->answers_cookies ? o->cookie_len : 0;
-    if (!b->answers_subnets)
-        start_opt(b, o, opt);
-    o->cookie_len = cookie_len;
-    return finish(b, q, len);
+    o->shape = s;
+    o->opt = opt;
+    o->scope = 0;
+    store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
+    q->marks = s->marks;
+    if (s->cookie_at)
+        b->with_cookie[b->with_cookie_count++] = q;
+    return s->query_len;
+}
+
+static __attribute__((noinline)) unsigned take_first(struct fast_burst *b, struct fast_query *q, const uint8_t *opt,
+                                                     unsigned len)
+{
+    const struct fast_shape *s = learn(b, opt, len);
+    return s ? take(b, q, opt, s) : 0;
 }
 
 // Nothing is called but at its end: it has the registers to itself.
 unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
 {
-    struct fast_options *o = &q->options;
-    // Owner 0, type 41, any size, extended rcode and version 0, flags but for DO 0.
-    if ((load64(opt) & 0x7fffff0000ffffffull) != 41u << 16 || opt[8] != 0)
-        return 0;
     const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
-    if (len > OPT_WALK_MAX)
-        return 0;
-    start_opt(b, o, opt);
-    if (!b->answers_all || !walk(o, opt + FAST_OPT_LEN, opt + len, false))
-        return take_long(b, q, opt, len);
-    return finish(b, q, len);
+    const struct fast_shape *s = b->shape_of[len % FAST_SHAPE_WAYS];
+    if (__builtin_expect(!s || !is_of_shape(s, opt), 0))
+        return take_first(b, q, opt, len);
+    return take(b, q, opt, s);
 }
 
 #endif

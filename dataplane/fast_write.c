@@ -6,23 +6,88 @@
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
 
-// To the end of a message, an OPT record that stands ready, zeros behind it. What it adds to the sum, with the growth
-// of the message by its difference to the query's, which stood behind the question and whose sum was `query_sum`. The
-// parities are 8 where the query's stood, and where `out` is, at an odd offset: octets then count 256 times, which
-// turns a sum of 64 bits modulo 2^64 - 1 as it does one of 16.
-static inline uint32_t write_opt(const struct fast_options *o, uint8_t *out, uint64_t query_sum, unsigned end_parity,
-                                 unsigned out_parity)
+// Octets from an odd offset on count 256 times, which turns a sum of 64 bits modulo 2^64 - 1 as it does one of 16.
+static inline unsigned turn_at(unsigned at)
 {
-    uint64_t sum = 0;
+    return at % 2 * 8;
+}
+
+// Of a query's OPT record, which the records overwrite.
+struct opt_before {
+    uint64_t head, client; // its first 8 octets, and the client's cookie if one is answered
+    uint64_t sum;          // over server cookies, which leave; or over the whole record
+};
+
+// How the sum over an OPT record is found: by what comes and goes, or, where an answer has an odd length or the query
+// options that are not answered, by adding up both records.
+enum opt_sum { SUM_GROWTH, SUM_WHOLE };
+
+static inline __attribute__((always_inline)) struct opt_before read_opt(const struct fast_options *o,
+                                                                        const struct fast_shape *s, enum opt_sum way)
+{
+    const uint8_t *cookie = o->opt + s->cookie_at;
+    struct opt_before before = {load64(o->opt), load64(cookie), 0};
+    if (way == SUM_WHOLE)
+        before.sum = sum_octets(0, o->opt, s->query_len);
+    else if (s->cookie_len > 8)
+        before.sum = add_carry(load64(cookie + 8), load64(cookie + 16));
+    return before;
+}
+
+// The answer's record, zeros behind it.
+static inline __attribute__((always_inline)) void put_opt(const struct fast_options *o, const struct fast_shape *s,
+                                                          struct opt_before before, uint8_t *out)
+{
 #pragma GCC unroll 4
     for (unsigned at = 0; at < FAST_OPT_ROOM; at += 16)
-        store_block(out + at, load_aligned(o->reply + at));
-#pragma GCC unroll 8
-    for (unsigned at = 0; at < FAST_OPT_ROOM; at += 8)
-        sum = add_carry(sum, load64(o->reply + at));
-    sum = add_carry(turn64(sum, out_parity), turn64(~query_sum, end_parity));
-    // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
-    return fold32(fold64(sum)) + ((0xffffu + o->reply_len - o->query_len) << 9);
+        store_block(out + at, load_aligned(s->reply + at));
+    out[7] = before.head >> 56 & 0x80; // DO
+    if (s->subnet_at) {
+        uint8_t *address = out + s->reply_subnet_at;
+        address[-1] = o->scope;
+        store_block(address, load_block(o->subnet)); // also over the head of a cookie that follows
+    }
+    if (s->cookie_at) {
+        uint8_t *cookie = out + s->reply_cookie_at;
+        store32(cookie - 4, FAST_COOKIE_HEAD);
+        store64(cookie, before.client);
+        store64(cookie + 8, o->server[0]);
+        store64(cookie + 16, o->server[1]);
+    }
+}
+
+// What the answer's record adds to a sum less what the query's did, both from an even offset on. DO, address and client
+// cookie come back; the scope stands where the address does, at the other octet of a word.
+static inline __attribute__((always_inline)) uint64_t opt_growth(const struct fast_options *o,
+                                                                 const struct fast_shape *s, struct opt_before before)
+{
+    uint64_t sum = add_carry(s->growth_sum, ~(before.head & ~(1ull << 63)));
+    sum = add_carry(sum, (uint64_t)o->scope << s->scope_turn);
+    if (s->cookie_at) {
+        uint64_t servers = add_carry(o->server[0], o->server[1]);
+        if (s->cookie_len > 8)
+            servers = add_carry(servers, ~before.sum);
+        sum = add_carry(sum, turn64(servers, s->cookie_turn));
+    }
+    return sum;
+}
+
+// To the end of a message, the answer's OPT record. What it adds to the sum, with the growth of the message by its
+// difference to the query's, which stood behind the question. The parities are 8 where the query's stood, and where
+// `out` is, at an odd offset: octets then count 256 times, which turns a sum of 64 bits modulo 2^64 - 1 as it does one
+// of 16.
+static inline __attribute__((always_inline)) uint32_t write_opt(const struct fast_options *o,
+                                                                const struct fast_shape *s, struct opt_before before,
+                                                                enum opt_sum way, uint8_t *out, unsigned end_parity,
+                                                                unsigned out_parity)
+{
+    uint64_t sum;
+    put_opt(o, s, before, out);
+    if (way == SUM_WHOLE)
+        sum = add_carry(turn64(sum_octets(0, out, s->reply_len), out_parity), turn64(~before.sum, end_parity));
+    else
+        sum = turn64(opt_growth(o, s, before), end_parity);
+    return fold32(fold64(sum)) + s->len_sum;
 }
 
 // Appends the records, moves the OPT record behind them and sets the header; `frame` is such that the message stands
@@ -30,7 +95,8 @@ static inline uint32_t write_opt(const struct fast_options *o, uint8_t *out, uin
 // length with which it came. Returns the sum over the datagram without the checksum field.
 static inline __attribute__((always_inline)) uint32_t write_message(const struct fast_burst *b,
                                                                     const struct fast_query *q, const struct rrset *set,
-                                                                    const struct fast_options *options, uint8_t *frame)
+                                                                    const struct fast_options *options,
+                                                                    enum opt_sum way, uint8_t *frame)
 {
     const uint8_t *wire = rrset_wire(set);
     const unsigned wire_len = set->wire_len, end = fast_end(q->name_len);
@@ -38,13 +104,16 @@ static inline __attribute__((always_inline)) uint32_t write_message(const struct
     uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
     uint8_t *out = frame + end;
     const uint64_t opt = load64(out);
-    const uint64_t query_sum = options ? sum_octets(0, out, options->query_len) : 0;
+    const struct fast_shape *shape = options ? options->shape : NULL; // loaded once: octets that are stored may be any
+    struct opt_before before = {0, 0, 0};
+    if (options)
+        before = read_opt(options, shape, way);
     store_block(out, load_block(wire));
     store_block(out + 16, load_block(wire + 16));
     for (unsigned at = 32; at < wire_len; at += 16)
         store_block(out + at, load_block(wire + at));
     if (options) {
-        sum += write_opt(options, out + wire_len, query_sum, parity, (end + wire_len) % 2 * 8);
+        sum += write_opt(options, shape, before, way, out + wire_len, parity, (end + wire_len) % 2 * 8);
     } else if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
         out += wire_len;
         store64(out, b->opt | (opt & 1ull << 63));                    // DO
@@ -127,47 +196,73 @@ static uint32_t write_miss(const struct fast_burst *b, const struct fast_query *
     return sum;
 }
 
-// With options, over IPv4. Not inlined, as the next one: the registers are the common query's.
-static __attribute__((noinline)) void write_with_options(const struct fast_burst *b, struct packet_slot *slot,
-                                                         const struct fast_query *q)
+// One with options over IPv4, which adds nothing uncommon to its sum.
+static inline __attribute__((always_inline)) void
+write_with_options(const struct fast_burst *b, struct packet_slot *slot, const struct fast_query *q)
 {
     const struct rrset *set = (const struct rrset *)q->at;
     const struct fast_options *o = &q->options;
     uint8_t *frame = slot->frame;
-    const unsigned udp_len = q->udp_len + set->wire_len + o->reply_len - o->query_len;
+    const unsigned udp_len = q->udp_len + set->wire_len + o->shape->reply_len - o->shape->query_len;
     slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, write_message(b, q, set, o, frame));
+    write_headers(b, frame, udp_len, write_message(b, q, set, o, SUM_GROWTH, frame));
 }
 
-// Over IPv6, or not there.
+// The end of one that is written over IPv6, or is not there.
+static inline void finish_uncommon(const struct fast_burst *b, struct packet_slot *slot, const struct fast_query *q,
+                                   unsigned udp_len, uint32_t sum)
+{
+    const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
+    if (q->marks & FAST_MISS)
+        sum = write_miss(b, q, (const struct rrset *)q->at, slot->frame + shift, sum);
+    slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
+    if (shift)
+        write_headers6(b, slot->frame, udp_len, sum);
+    else
+        write_headers(b, slot->frame, udp_len, sum);
+}
+
 static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
                                                      const struct fast_query *q)
 {
     const struct rrset *set = (const struct rrset *)q->at;
-    const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
-    unsigned udp_len = q->udp_len + set->wire_len;
-    uint8_t *frame = slot->frame;
-    uint32_t sum;
-    if (q->marks & FAST_OPTIONS) {
-        const struct fast_options *o = &q->options;
-        udp_len += o->reply_len - o->query_len;
-        sum = write_message(b, q, set, o, frame + shift);
-    } else {
-        sum = write_message(b, q, set, NULL, frame + shift);
+    uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
+    finish_uncommon(b, slot, q, q->udp_len + set->wire_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
+}
+
+// Or has options that are not answered.
+static __attribute__((noinline)) void write_uncommon_options(const struct fast_burst *b, struct packet_slot *slot,
+                                                             const struct fast_query *q)
+{
+    const struct rrset *set = (const struct rrset *)q->at;
+    const struct fast_options *o = &q->options;
+    uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
+    const unsigned udp_len = q->udp_len + set->wire_len + o->shape->reply_len - o->shape->query_len;
+    finish_uncommon(b, slot, q, udp_len,
+                    o->shape->has_other || q->marks & FAST_MISS ? write_message(b, q, set, o, SUM_WHOLE, frame)
+                                                                : write_message(b, q, set, o, SUM_GROWTH, frame));
+}
+
+// A pass of its own: the registers of the other one are the common query's.
+static __attribute__((noinline)) void write_others(const struct fast_burst *b, struct packet_slot *slot,
+                                                   const uint8_t *number, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct fast_query *q = &b->query[number[i]];
+        if (!(q->marks & FAST_OPTIONS))
+            write_uncommon(b, &slot[number[i]], q);
+        else if (q->marks & (FAST_IPV6 | FAST_MISS) || q->options.shape->has_other)
+            write_uncommon_options(b, &slot[number[i]], q);
+        else
+            write_with_options(b, &slot[number[i]], q);
     }
-    if (q->marks & FAST_MISS)
-        sum = write_miss(b, q, set, frame + shift, sum);
-    slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
-    if (shift)
-        write_headers6(b, frame, udp_len, sum);
-    else
-        write_headers(b, frame, udp_len, sum);
 }
 
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
     uint64_t marks = 0;
-    unsigned left = 0;
+    uint8_t other[PACKET_BURST_MAX]; // numbers of those that are not the common query
+    unsigned left = 0, others = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct fast_query *q = &b->query[i];
         const struct rrset *set = (const struct rrset *)q->at;
@@ -178,17 +273,16 @@ void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
         slot[i].verdict = PACKET_SEND;
         marks += q->marks;
         if (__builtin_expect(q->marks >= FAST_IPV6, 0)) {
-            if (q->marks & (FAST_IPV6 | FAST_MISS))
-                write_uncommon(b, &slot[i], q);
-            else
-                write_with_options(b, &slot[i], q);
+            other[others++] = (uint8_t)i;
             continue;
         }
         uint8_t *frame = slot[i].frame;
         const unsigned udp_len = q->udp_len + set->wire_len;
         slot[i].reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-        write_headers(b, frame, udp_len, write_message(b, q, set, NULL, frame));
+        write_headers(b, frame, udp_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
     }
+    if (others)
+        write_others(b, slot, other, others);
     b->answer_count = count - left;
     b->marks = marks;
     b->plain_count = left;
