@@ -170,7 +170,7 @@ enum admin_status admin_explain_command(struct admin_call *call)
     if (number == CONFIG_NONE)
         return admin_refuse(call, "no service answers %.255s; `signpostctl services` lists them", name);
     struct config_address client = {0};
-    struct region_match match = {REGION_UNKNOWN, 0};
+    struct region_match match = {REGION_UNKNOWN, 0, REGION_UNKNOWN};
     unsigned bucket = 0;
     if (client_text && config_parse_address(client_text, &client) < 0)
         return admin_usage(call, "\"%s\" is no IP address", client_text);

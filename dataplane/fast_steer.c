@@ -13,12 +13,12 @@ static_assert((int)PACKET_BURST_MAX <= (int)REGION_MANY_MAX, "regions of a burst
 // 7871 section 7.1.2).
 static inline bool has_subnet(const struct fast_query *q)
 {
-    return q->marks & FAST_SUBNET && q->options.subnet_bits > 0;
+    return q->marks & FAST_SUBNET && q->options.shape->subnet_bits > 0;
 }
 
 // `address` stands for the client, and lies in region `match`, if the service goes by regions.
-static inline __attribute__((always_inline)) void
-steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, bool is_ipv6, struct region_match match)
+static __attribute__((noinline)) void steer_slowly(struct fast_burst *b, struct fast_query *q, const uint8_t *address,
+                                                   bool is_ipv6, struct region_match match)
 {
     const bool by_subnet = address == q->options.subnet;
     const struct order_choice choice =
@@ -29,59 +29,79 @@ steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, 
     if (answer->mode != ORDER_ANSWER || answer->ede || !at || !is_owned)
         return;
     if (by_subnet)
-        q->options.reply[FAST_SCOPE_AT] = choice.scope_len;
+        q->options.scope = choice.scope_len;
     q->at = image_at(b->order_image, at);
+}
+
+// The same with a map, where the group has a plain answer.
+static inline __attribute__((always_inline)) void
+steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, bool is_ipv6, struct region_match match)
+{
+    const struct order_group *group = order_service_group(b->order_image, &b->service[q->service], match.region);
+    const uint32_t at = group->plain_at[q->type != DNS_A];
+    if (__builtin_expect(!at, 0)) {
+        steer_slowly(b, q, address, is_ipv6, match);
+        return;
+    }
+    if (address == q->options.subnet)
+        q->options.scope = order_match_scope(b->zone_image, b->order_image, group, address, is_ipv6, match);
+    const struct rrset *set = (const struct rrset *)image_at(b->order_image, at);
+    __builtin_prefetch(set);
+    q->at = set;
 }
 
 // What stands for the client.
 static inline const uint8_t *address_of(const struct fast_query *q, const uint8_t *frame, bool *is_ipv6)
 {
     if (has_subnet(q)) {
-        *is_ipv6 = q->options.is_subnet_ipv6;
+        *is_ipv6 = q->options.shape->is_subnet_ipv6;
         return q->options.subnet;
     }
     *is_ipv6 = q->marks & FAST_IPV6;
     return fast_client(q, frame);
 }
 
-static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, const struct packet_slot *slot)
+static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, const struct packet_slot *slot,
+                                                      const void *map)
 {
-    const uint32_t map_at = zone_image_index(b->zone_image)->region_at;
     const unsigned count = b->by_region_count;
     const uint8_t *address[PACKET_BURST_MAX];
     struct region_match match[PACKET_BURST_MAX];
     uint64_t is_ipv6 = 0, bit = 1; // bit by bit
-    for (unsigned i = 0; i < count; i++, bit <<= 1) {
-        const unsigned number = b->by_region[i];
+    unsigned filled = 0;
+    do { // at least one
+        const unsigned number = b->by_region[filled];
         bool is_from_ipv6;
-        address[i] = address_of(&b->query[number], slot[number].frame, &is_from_ipv6);
+        address[filled] = address_of(&b->query[number], slot[number].frame, &is_from_ipv6);
         is_ipv6 |= is_from_ipv6 ? bit : 0;
-    }
-    if (map_at)
-        region_map_find_many(image_at(b->zone_image, map_at), address, is_ipv6, count, match);
-    else
-        memset(match, 0, sizeof match); // REGION_UNKNOWN
+        bit <<= 1;
+    } while (++filled < count);
+    region_map_find_many(map, address, is_ipv6, count, match);
     for (unsigned i = 0; i < count; i++)
         steer_query(b, &b->query[b->by_region[i]], address[i], is_ipv6 >> i & 1, match[i]);
 }
 
-static __attribute__((noinline)) void steer_by_bucket(struct fast_burst *b, const struct packet_slot *slot)
+// Without a look at the map: by bucket, or because there is none.
+static __attribute__((noinline)) void steer_without_map(struct fast_burst *b, const struct packet_slot *slot,
+                                                        const uint8_t *number, unsigned count)
 {
-    for (unsigned i = 0; i < b->by_bucket_count; i++) {
-        const unsigned number = b->by_bucket[i];
-        struct fast_query *q = &b->query[number];
+    for (unsigned i = 0; i < count; i++) {
+        struct fast_query *q = &b->query[number[i]];
         bool is_ipv6;
-        const uint8_t *address = address_of(q, slot[number].frame, &is_ipv6);
-        steer_query(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0});
+        const uint8_t *address = address_of(q, slot[number[i]].frame, &is_ipv6);
+        steer_slowly(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0, REGION_UNKNOWN});
     }
 }
 
 void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
 {
-    if (b->by_region_count)
-        steer_by_region(b, slot);
+    const uint32_t map_at = zone_image_index(b->zone_image)->region_at;
+    if (b->by_region_count && map_at)
+        steer_by_region(b, slot, image_at(b->zone_image, map_at));
+    else if (b->by_region_count)
+        steer_without_map(b, slot, b->by_region, b->by_region_count);
     if (b->by_bucket_count)
-        steer_by_bucket(b, slot);
+        steer_without_map(b, slot, b->by_bucket, b->by_bucket_count);
 }
 
 #endif

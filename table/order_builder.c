@@ -208,6 +208,14 @@ static void put_regions(struct cursor *c, struct order_service *out, struct orde
     }
 }
 
+static void put_only_answer(uint8_t *image, struct order_group *group, uint32_t answer_at, uint64_t owned_types)
+{
+    const struct order_answer *answer = (const struct order_answer *)image_at(image, answer_at);
+    group->answer_at = answer_at;
+    for (unsigned family = 0; family < 2; family++)
+        group->plain_at[family] = order_plain_at(owned_types, answer, family);
+}
+
 // Writes the groups of a service, and the buckets.
 static void put_tables(struct cursor *c, struct order_service *out, const struct grouping *g,
                        const struct order_service_input *s, unsigned region_count, const uint32_t *answer_at)
@@ -222,7 +230,7 @@ static void put_tables(struct cursor *c, struct order_service *out, const struct
         const uint32_t *answer = row(s, g->first[i]);
         group[i].region_count = g->size[i];
         if (is_row_uniform(s, g->first[i])) {
-            group[i].answer_at = answer_at[answer[0]];
+            put_only_answer(c->image, &group[i], answer_at[answer[0]], s->owned_types);
             continue;
         }
         uint32_t *bucket = (uint32_t *)(void *)(c->image + c->at);
@@ -242,15 +250,14 @@ static int put_service(struct cursor *answers, struct cursor *tables, struct ord
         return -ENOMEM;
     for (unsigned i = 0; i < s->answer_count; i++)
         answer_at[i] = put_answer(answers, &s->answer[i]);
-    const struct order_answer *first =
-        (const struct order_answer *)image_at(answers->image, answer_at[s->class_answer[0]]);
-    *out = (struct order_service){.bucket_mask = (uint16_t)(s->bucket_count - 1),
-                                  .flags = s->flags,
-                                  .plain_at = {order_plain_at(s->flags, s->owned_types, first, false),
-                                               order_plain_at(s->flags, s->owned_types, first, true)},
-                                  .owned_types = s->owned_types};
+    *out = (struct order_service){
+        .bucket_mask = (uint16_t)(s->bucket_count - 1), .flags = s->flags, .owned_types = s->owned_types};
     group_regions(g, s, region_count);
     put_tables(tables, out, g, s, region_count, answer_at);
+    if (g->count == 1) {
+        const struct order_group *group = (const struct order_group *)image_at(tables->image, out->group_at);
+        memcpy(out->plain_at, group->plain_at, sizeof out->plain_at);
+    }
     free(answer_at);
     return 0;
 }

@@ -13,7 +13,7 @@ struct order_choice order_choose(const void *zone_image, const void *order_image
                                  const uint8_t *address, bool is_ipv6, bool wants_scope)
 {
     const uint32_t map_at = zone_image_index(zone_image)->region_at;
-    struct region_match match = {REGION_UNKNOWN, 0};
+    struct region_match match = {REGION_UNKNOWN, 0, REGION_UNKNOWN};
     if (order_image_service(order_image, service)->flags & ORDER_BY_REGION && map_at) {
         const void *map = image_at(zone_image, map_at);
         match = is_ipv6 ? region_map_find_ipv6(map, address) : region_map_find_ipv4(map, address);

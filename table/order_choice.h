@@ -27,7 +27,22 @@ enum { ORDER_BUCKET_BITS_IPV4 = 24, ORDER_BUCKET_BITS_IPV6 = 56 }; // see order_
 uint8_t order_group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
                           const uint8_t *address, bool is_ipv6);
 
-// The same when the region is known, for those who looked for many at once; `match` is of this address, or of no map.
+// The same of any group when the region is known. Mostly nothing has to be searched for.
+static inline uint8_t order_match_scope(const void *zone_image, const void *order_image,
+                                        const struct order_group *group, const uint8_t *address, bool is_ipv6,
+                                        struct region_match match)
+{
+    if (!group->set_at) // only this region
+        return match.scope_len;
+    if (group->region_count == order_image_index(order_image)->region_count)
+        return 0;
+    const uint64_t *same = (const uint64_t *)image_at(order_image, group->set_at);
+    return region_set_has(same, match.beside) ? order_group_scope(zone_image, order_image, group, address, is_ipv6)
+                                              : match.scope_len;
+}
+
+// As order_choose when the region is known, for those who looked for many at once; `match` is of this address, or of no
+// map.
 static inline struct order_choice order_choose_in(const void *zone_image, const void *order_image, unsigned service,
                                                   const uint8_t *address, bool is_ipv6, struct region_match match,
                                                   bool wants_scope)
@@ -36,9 +51,8 @@ static inline struct order_choice order_choose_in(const void *zone_image, const 
     const bool by_region = s->flags & ORDER_BY_REGION && zone_image_index(zone_image)->region_at;
     struct order_choice choice = {NULL, by_region ? match.region : (uint16_t)REGION_UNKNOWN, 0, 0};
     const struct order_group *group = order_service_group(order_image, s, choice.region);
-    if (wants_scope && by_region) // of only one region: its own
-        choice.scope_len =
-            group->set_at ? order_group_scope(zone_image, order_image, group, address, is_ipv6) : match.scope_len;
+    if (wants_scope && by_region)
+        choice.scope_len = order_match_scope(zone_image, order_image, group, address, is_ipv6, match);
     if (!group->answer_at) {
         const uint8_t bits = is_ipv6 ? ORDER_BUCKET_BITS_IPV6 : ORDER_BUCKET_BITS_IPV4;
         choice.bucket = (uint16_t)order_bucket(address, is_ipv6);

@@ -77,11 +77,25 @@ static int check_answer(const struct check *c, uint32_t at)
     return rc;
 }
 
+static int check_only_answer(const struct check *c, const struct order_service *s, const struct order_group *group)
+{
+    const int rc = check_answer(c, group->answer_at);
+    if (rc < 0)
+        return rc;
+    const struct order_answer *answer = (const struct order_answer *)image_at(c->image, group->answer_at);
+    for (unsigned family = 0; family < 2; family++)
+        if (group->plain_at[family] != order_plain_at(s->owned_types, answer, family))
+            return refuse(c, "a group's plain answer is not its answer");
+    return 0;
+}
+
 static int check_buckets(const struct check *c, const struct order_service *s, const struct order_group *group)
 {
     const uint32_t bucket_count = s->bucket_mask + 1u;
     if (group->answer_at)
-        return group->bucket_at ? refuse(c, "a group has an answer and buckets") : check_answer(c, group->answer_at);
+        return group->bucket_at ? refuse(c, "a group has an answer and buckets") : check_only_answer(c, s, group);
+    if (group->plain_at[0] | group->plain_at[1])
+        return refuse(c, "a group with buckets has a plain answer");
     if (!is_inside(c, group->bucket_at, bucket_count * sizeof(uint32_t)))
         return refuse(c, "the buckets of a group lie outside the image");
     const uint32_t *answer_at = (const uint32_t *)image_at(c->image, group->bucket_at);
@@ -147,10 +161,9 @@ static int check_service(const struct check *c, const struct order_service *s)
     const int rc = check_groups(c, s);
     if (rc < 0)
         return rc;
-    const struct order_answer *answer =
-        order_group_answer(c->image, s, order_service_group(c->image, s, REGION_UNKNOWN), 0);
+    const struct order_group *group = (const struct order_group *)image_at(c->image, s->group_at);
     for (unsigned family = 0; family < 2; family++)
-        if (s->plain_at[family] != order_plain_at(s->flags, s->owned_types, answer, family))
+        if (s->plain_at[family] != (s->group_count == 1 ? group->plain_at[family] : 0))
             return refuse(c, "a service's plain answer is not that of its classes");
     return 0;
 }

@@ -44,8 +44,7 @@ struct order_service {
     uint16_t group_count; // at least 1
     uint16_t bucket_mask; // buckets - 1; 0 when not by bucket
     uint32_t flags;       // enum order_service_flags
-    uint32_t plain_at[2]; // the A and the AAAA set when that is the answer for everybody and nothing is to be added to
-                          // it; else 0
+    uint32_t plain_at[2]; // of the group, when there is only one: the answer for everybody; else 0
     uint64_t owned_types; // bit n: the type with number n (below 64), bit 63 also for HTTPS (65), bit 62 for SVCB (64):
                           // NODATA when the answer has no such set; other types at the owner come from the zone
 };
@@ -56,8 +55,9 @@ struct order_group {       // regions that have the same answers
     uint32_t bucket_at;    // uint32_t answer_at[bucket_mask + 1], 0 when answer_at is given
     uint32_t set_at;       // which regions: uint64_t[region_set_words(index's region_count)]; 0 when it is only one
     uint32_t region_count; // how many; 1 when not by region
+    uint32_t plain_at[2];  // the A and the AAAA set when that is the answer for all buckets and nothing is to be added;
+                           // else 0
 };
-static_assert(sizeof(struct order_group) == 16, "found by a shift");
 
 struct order_answer {
     uint32_t a_at, aaaa_at; // rrset, 0: none
@@ -75,13 +75,11 @@ static inline const struct order_index *order_image_index(const void *image)
     return (const struct order_index *)((const uint8_t *)image + sizeof(struct image_header));
 }
 
-// What plain_at must say of a service whose classes' first answer is `answer`: a worker finds the common answer there
-// without touching the class table and the answer.
-static inline uint32_t order_plain_at(uint32_t flags, uint64_t owned_types, const struct order_answer *answer,
-                                      bool is_ipv6)
+// What plain_at must say of a group whose only answer is `answer`: a worker finds the common answer there without
+// touching that.
+static inline uint32_t order_plain_at(uint64_t owned_types, const struct order_answer *answer, bool is_ipv6)
 {
-    const bool is_plain =
-        flags == 0 && answer->mode == ORDER_ANSWER && answer->ede == 0 && (owned_types >> (is_ipv6 ? 28 : 1) & 1);
+    const bool is_plain = answer->mode == ORDER_ANSWER && answer->ede == 0 && (owned_types >> (is_ipv6 ? 28 : 1) & 1);
     return !is_plain ? 0 : is_ipv6 ? answer->aaaa_at : answer->a_at;
 }
 

@@ -32,7 +32,8 @@ static inline uint64_t bits_behind(const struct address *a, unsigned depth, bool
 }
 
 // Defines list_find_N: in a list of keys of N bits, `value` the same bits of the address. A halving search without
-// branches was a fifth slower than counting.
+// branches was a fifth slower than counting. The longer of the scopes that both borders allow counts, and beside the
+// region lies the one across that border.
 #define LIST_FIND(bits)                                                                                                \
     static inline struct region_match list_find_##bits(const uint8_t *list, unsigned count, unsigned depth,            \
                                                        uint##bits##_t value)                                           \
@@ -42,15 +43,19 @@ static inline uint64_t bits_behind(const struct address *a, unsigned depth, bool
         unsigned at = 0; /* keys at or below the value */                                                              \
         for (unsigned k = 0; k < key_count; k++)                                                                       \
             at += key[k] <= value;                                                                                     \
-        const uint16_t region = ((const uint16_t *)(const void *)(key + key_count))[at];                               \
+        const uint16_t *region = (const uint16_t *)(const void *)(key + key_count) + at;                               \
         unsigned scope = 0;                                                                                            \
-        if (at > 0)                                                                                                    \
+        int across = 1;                                                                                                \
+        if (at > 0) {                                                                                                  \
             scope = (unsigned)__builtin_clzll((uint64_t)(value ^ (uint##bits##_t)(key[at - 1] - 1)) << (64 - bits));   \
+            across = -1;                                                                                               \
+        }                                                                                                              \
         if (at < key_count) {                                                                                          \
             const unsigned n = (unsigned)__builtin_clzll((uint64_t)(value ^ key[at]) << (64 - bits));                  \
+            across = n > scope ? 1 : across;                                                                           \
             scope = n > scope ? n : scope;                                                                             \
         }                                                                                                              \
-        return (struct region_match){region, (uint8_t)(depth + scope + 1)};                                            \
+        return (struct region_match){*region, (uint8_t)(depth + scope + 1), region[across]};                           \
     }
 
 LIST_FIND(16)
@@ -78,85 +83,138 @@ static struct region_match list_find_128(const uint8_t *list, unsigned count, co
     const uint16_t region = ((const uint16_t *)(const void *)(key + 2 * (count - 1)))[at];
     const unsigned left = at > 0 ? leading_equal_bits(value, before - 1) : 0;
     const unsigned right = at + 1 < count ? leading_equal_bits(value, behind) : 0;
-    return (struct region_match){region, (uint8_t)((left > right ? left : right) + 1)};
+    return (struct region_match){region, (uint8_t)((left > right ? left : right) + 1), region};
 }
 
 // Where a look-up has come to when the tables are behind it.
 struct reached {
-    uint64_t bits;       // of the address, behind `depth`
-    const uint8_t *list; // if the entry is one
-    uint32_t entry;
-    uint32_t depth;
+    uint64_t bits;         // of the address, behind `depth`
+    const uint32_t *table; // the last one
+    uint32_t at, entry;    // of that, which entry it was
+    uint32_t depth, stride;
 };
 
 static inline __attribute__((always_inline)) struct reached walk_tables(const void *map, const uint8_t *octets,
                                                                         bool is_ipv6)
 {
     const struct region_family *family = &((const struct region_map *)map)->family[is_ipv6];
-    const uint32_t *table = (const void *)((const uint8_t *)map + family->table_at);
+    const uint32_t *root = (const void *)((const uint8_t *)map + family->table_at), *table = root;
     const struct address a = address_of(octets, is_ipv6);
-    unsigned depth = family->root_stride;
-    uint32_t entry = table[a.half[0] >> (64 - depth)];
+    unsigned stride = family->root_stride, depth = stride;
+    uint32_t at = (uint32_t)(a.half[0] >> (64 - depth)), entry = root[at];
     while (region_entry_kind(entry) == REGION_ENTRY_TABLE) { // ends: tables lie behind those that lead to them
-        const unsigned stride = region_entry_count(entry);
-        entry = table[2 * region_entry_offset(entry) + (bits_behind(&a, depth, is_ipv6) >> (64 - stride))];
+        stride = region_entry_count(entry);
+        table = root + 2 * (size_t)region_entry_offset(entry);
+        at = (uint32_t)(bits_behind(&a, depth, is_ipv6) >> (64 - stride));
+        entry = table[at];
         depth += stride;
     }
-    const uint8_t *list =
-        (const uint8_t *)map + family->list_at + (size_t)region_entry_offset(entry) * REGION_UNIT_BYTES;
-    return (struct reached){bits_behind(&a, depth, is_ipv6), list, entry, depth};
+    return (struct reached){bits_behind(&a, depth, is_ipv6), table, at, entry, depth, stride};
 }
 
-// Not inlined, as the lists that most IPv4 addresses lead to are.
-static __attribute__((noinline)) struct region_match finish_other(const struct reached *r, const uint8_t *address)
+static inline const uint8_t *list_of(const void *map, const struct reached *r, bool is_ipv6)
+{
+    return (const uint8_t *)map + ((const struct region_map *)map)->family[is_ipv6].list_at +
+           (size_t)region_entry_offset(r->entry) * REGION_UNIT_BYTES;
+}
+
+// Where a list is behind the entry. Not inlined, but for the lists that most IPv4 addresses lead to.
+static __attribute__((noinline)) struct region_match finish_other(const struct reached *r, const uint8_t *list,
+                                                                  const uint8_t *address)
 {
     const unsigned count = region_entry_count(r->entry);
     switch (region_entry_kind(r->entry)) {
     case REGION_ENTRY_KEYS_32:
-        return list_find_32(r->list, count, r->depth, (uint32_t)(r->bits >> 32));
+        return list_find_32(list, count, r->depth, (uint32_t)(r->bits >> 32));
     case REGION_ENTRY_KEYS_64:
-        __builtin_prefetch(r->list + 64); // the regions, if they are in the next line
-        return list_find_64(r->list, count, r->depth, r->bits);
-    case REGION_ENTRY_KEYS_128:
-        return list_find_128(r->list, count, address);
+        __builtin_prefetch(list + 64); // the regions, if they are in the next line
+        return list_find_64(list, count, r->depth, r->bits);
     default:
-        return (struct region_match){region_entry_region(r->entry), region_entry_scope(r->entry)};
+        return list_find_128(list, count, address);
     }
 }
 
-static inline struct region_match finish(const struct reached *r, const uint8_t *address)
+static inline struct region_match finish_list(const struct reached *r, const uint8_t *list, const uint8_t *address)
 {
     if (region_entry_kind(r->entry) == REGION_ENTRY_KEYS_16)
-        return list_find_16(r->list, region_entry_count(r->entry), r->depth, (uint16_t)(r->bits >> 48));
-    return finish_other(r, address);
+        return list_find_16(list, region_entry_count(r->entry), r->depth, (uint16_t)(r->bits >> 48));
+    return finish_other(r, list, address);
+}
+
+// One region in the whole slot. If the scope ends in this table, the far end of the other half that it leaves out is
+// of another range.
+static inline struct region_match finish_leaf(const struct reached *r)
+{
+    const uint16_t region = region_entry_region(r->entry);
+    const unsigned scope = region_entry_scope(r->entry), from_below = r->depth - scope;
+    uint16_t beside = region;
+    if (from_below < r->stride) {
+        const uint32_t half = 1u << from_below;
+        const uint32_t other = r->table[r->at & half ? r->at & ~(2 * half - 1) : r->at | (2 * half - 1)];
+        beside = region_entry_kind(other) == REGION_ENTRY_LEAF ? region_entry_region(other) : region;
+    }
+    return (struct region_match){region, (uint8_t)scope, beside};
+}
+
+static inline struct region_match finish(const void *map, const struct reached *r, const uint8_t *address, bool is_ipv6)
+{
+    return region_entry_kind(r->entry) == REGION_ENTRY_LEAF ? finish_leaf(r)
+                                                            : finish_list(r, list_of(map, r, is_ipv6), address);
 }
 
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4])
 {
     const struct reached r = walk_tables(map, address, false);
-    return finish(&r, address);
+    return finish(map, &r, address, false);
 }
 
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16])
 {
     const struct reached r = walk_tables(map, address, true);
-    return finish(&r, address);
+    return finish(map, &r, address, true);
 }
 
-static __attribute__((noinline)) struct reached walk_tables6(const void *map, const uint8_t *octets)
+// A look-up that a list is left of.
+struct pending {
+    struct reached reached;
+    const uint8_t *list;
+    unsigned number;
+};
+
+// The first half of a look-up: true, with a list asked for, when there is a second one.
+static inline __attribute__((always_inline)) bool start(const void *map, const uint8_t *address, bool is_ipv6,
+                                                        struct region_match *match, struct pending *pending)
 {
-    return walk_tables(map, octets, true);
+    const struct reached r = walk_tables(map, address, is_ipv6);
+    if (region_entry_kind(r.entry) == REGION_ENTRY_LEAF) {
+        *match = finish_leaf(&r);
+        return false;
+    }
+    pending->reached = r;
+    pending->list = list_of(map, &r, is_ipv6);
+    __builtin_prefetch(pending->list);
+    __builtin_prefetch(pending->list + 64);
+    return true;
+}
+
+static __attribute__((noinline)) bool start6(const void *map, const uint8_t *address, struct region_match *match,
+                                             struct pending *pending)
+{
+    return start(map, address, true, match, pending);
 }
 
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
                           struct region_match match[])
 {
-    struct reached r[REGION_MANY_MAX];
+    struct pending pending[REGION_MANY_MAX];
+    unsigned left = 0;
     for (unsigned i = 0; i < count; i++) {
-        r[i] = is_ipv6 >> i & 1 ? walk_tables6(map, address[i]) : walk_tables(map, address[i], false);
-        __builtin_prefetch(r[i].list);
-        __builtin_prefetch(r[i].list + 64);
+        struct pending *p = &pending[left];
+        p->number = i;
+        left += is_ipv6 >> i & 1 ? start6(map, address[i], &match[i], p) : start(map, address[i], false, &match[i], p);
     }
-    for (unsigned i = 0; i < count; i++)
-        match[i] = finish(&r[i], address[i]);
+    for (unsigned i = 0; i < left; i++) {
+        const struct pending *p = &pending[i];
+        match[p->number] = finish_list(&p->reached, p->list, address[p->number]);
+    }
 }
