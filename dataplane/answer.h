@@ -15,6 +15,7 @@
 extern "C" {
 #endif
 
+struct fast_shapes;
 struct rate_limit;
 
 struct answer_context {
@@ -22,6 +23,7 @@ struct answer_context {
     const void *order_image;
     struct counters_block *counters; // this thread's own
     struct rate_limit *rate_limit;   // this thread's own; null: none
+    struct fast_shapes *shapes;      // this thread's own; null: none are kept from burst to burst
     uint64_t now_ns;                 // CLOCK_MONOTONIC, once per burst
     uint8_t
         rate_decided; // 1 + enum rate_limit_verdict of the very next query when the short way has counted it; else 0

@@ -53,6 +53,22 @@ void fast_expect(struct fast_burst *b, bool is_ipv6)
     }
 }
 
+static_assert((int)FAST_SHAPE_MAX >= 2 * (int)PACKET_BURST_MAX, "a burst may learn as many as it has frames");
+
+static void choose_shapes(struct fast_burst *b, struct fast_shapes *kept)
+{
+    struct fast_shapes *s = kept ? kept : &b->own_shapes;
+    b->shapes = s;
+    if (kept && s->count <= FAST_SHAPE_MAX - PACKET_BURST_MAX && s->opt == b->opt &&
+        s->answers_subnets == b->answers_subnets && s->answers_cookies == b->answers_cookies)
+        return;
+    s->opt = b->opt;
+    s->answers_subnets = b->answers_subnets;
+    s->answers_cookies = b->answers_cookies;
+    s->count = 0;
+    memset(s->last_of, 0, sizeof s->last_of);
+}
+
 bool fast_begin(struct fast_burst *b, const struct answer_context *context, const struct packet_port *port)
 {
     if (!context->zone_image || !context->order_image || context->is_stale)
@@ -65,8 +81,6 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->by_region_count = b->by_bucket_count = b->missed_count = b->with_cookie_count = 0;
     b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
     b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
-    b->shape_count = 0;
-    memset(b->shape_of, 0, sizeof b->shape_of);
     b->mac = port->mac;
     fast_expect(b, false);
     b->is_ipv6_expected = false;
@@ -79,6 +93,7 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->probe_limit = index->probe_limit;
     b->opt = 41u << 16 | (uint64_t)swap16(b->settings->udp_max) << 24;
     b->size_sum = swap16(b->settings->udp_max) + 0xffff;
+    choose_shapes(b, context->shapes);
     b->checksum_known = port->is_checksum_trusted ? UINT32_MAX : PACKET_CHECKSUM_GOOD;
     b->is_checksum_trusted = port->is_checksum_trusted;
     return true;

@@ -20,6 +20,7 @@
 // added, a factor of 256 is a swap of octets, and zero is "right" (RFC 1071 section 2, RFC 1624).
 #pragma once
 
+#include "dataplane/fast_shape.h"
 #include "dataplane/packet.h"
 #include "table/order_image.h"
 #include "table/zone_image.h"
@@ -36,7 +37,6 @@ enum {
     FAST_UDP_LEN = 8,
     FAST_OPT_LEN = 11,
     FAST_OPT_MAX = FAST_OPT_LEN + 24 + 28,        // of an answer: with an IPv6 subnet and a cookie
-    FAST_OPT_ROOM = 64,                           // written as a whole
     FAST_IP_AT = FAST_ETHERNET_LEN,               // offsets in a frame of IPv4
     FAST_UDP_AT = FAST_IP_AT + FAST_IPV4_LEN,     //
     FAST_MESSAGE_AT = FAST_UDP_AT + FAST_UDP_LEN, //
@@ -48,37 +48,6 @@ enum {
     FAST_ROOM = FAST_MESSAGE_AT + FAST_IPV6_SHIFT + FAST_ANSWER_MAX + IMAGE_TAIL,
     FAST_HEADS = 5 // blocks of 16 octets that hold all headers up to the flags of an IPv6 frame's message
 };
-
-enum {
-    FAST_SHAPE_WAYS = 8,  // a power of two
-    FAST_SHAPE_BLOCKS = 7 // of 16 octets: longer OPT records are left to the plain way
-};
-
-// OPT records of one shape, the same options with the same lengths in the same order: a record with holes, and the
-// answer's with the same holes. Resolvers send few shapes, so that a query's options are compared with one that a query
-// of the burst had before, in place of being taken apart.
-struct fast_shape {
-    uint8_t mask[16 * FAST_SHAPE_BLOCKS]; // of the query's record; open: size, DO, the subnet's address, cookies, data
-                                          // of options that mean nothing
-    uint8_t expected[16 * FAST_SHAPE_BLOCKS]; // of what is not open
-    uint8_t reply[FAST_OPT_ROOM];  // the answer's record as edns_response_write writes it: zeros where it is open,
-                                   // which here is DO, the address, the scope and the cookie, and behind it
-    uint8_t subnet_keep[16];       // of 16 octets from the subnet's address on, those that belong to it
-    uint64_t marks;                // of the queries
-    uint64_t growth_sum;           // the sum over the reply less that over the query's record from the eighth octet on,
-                                   // of what is not open
-    uint32_t len_sum;              // what the other length of the message adds to a sum
-    bool has_other;                // octets are open that are not answered
-    bool is_subnet_ipv6;           //
-    uint8_t query_len, reply_len;  // of the records
-    uint8_t subnet_at;             // of the address in the query's record, 0: no subnet to answer
-    uint8_t subnet_bits;           // its source length
-    uint8_t cookie_at, cookie_len; // of the cookie's data in the query's record; 0: no cookie to answer
-    uint8_t reply_subnet_at, reply_cookie_at; // likewise
-    uint8_t scope_turn,
-        cookie_turn; // bits by which a sum over the scope, a server cookie is turned: 8 where it is at an odd
-    // offset
-} __attribute__((aligned(64)));
 
 // The head of the answer's cookie option in memory order: code, and length of both cookies.
 #define FAST_COOKIE_HEAD (10u << 8 | 24u << 24)
@@ -156,13 +125,12 @@ struct fast_burst {
     // Numbers of queries for services whose answer depends on the client: on its region, and maybe more, or not on
     // that.
     uint8_t by_region[PACKET_BURST_MAX], by_bucket[PACKET_BURST_MAX];
-    struct fast_query *with_cookie[PACKET_BURST_MAX];   // whose cookie is to be answered
-    uint16_t plain[PACKET_BURST_MAX];                   // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX];                  // by frame, under a rate limit: answer_context.rate_decided
-    const struct fast_shape *shape_of[FAST_SHAPE_WAYS]; // the last one of records of a length, modulo the ways; or null
-    unsigned shape_count;
-    struct fast_shape shape[PACKET_BURST_MAX];
+    struct fast_query *with_cookie[PACKET_BURST_MAX]; // whose cookie is to be answered
+    uint16_t plain[PACKET_BURST_MAX];                 // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX];                // by frame, under a rate limit: answer_context.rate_decided
+    struct fast_shapes *shapes;
     struct fast_query query[PACKET_BURST_MAX];
+    struct fast_shapes own_shapes; // for who keeps none
 } __attribute__((aligned(64)));
 
 // Offset behind the question in a frame of IPv4.

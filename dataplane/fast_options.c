@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of the first stage of the short way: EDNS options. A record is taken apart when it is the first of its shape in the
-// burst; of the others it is only seen that they are of that shape.
+// Of the first stage of the short way: EDNS options. A record is taken apart when it is the first of its shape; of the
+// others it is only seen that they are of that shape.
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
@@ -145,12 +145,12 @@ static void clear_open(struct fast_shape *s)
         store_block(s->expected + at, _mm_and_si128(load_block(s->expected + at), load_block(s->mask + at)));
 }
 
-// The shape of a record of `len` octets; null: it is left to the plain way. A burst has no more of them than frames.
+// The shape of a record of `len` octets; null: it is left to the plain way. A burst learns no more than it has frames.
 static const struct fast_shape *learn(struct fast_burst *b, const uint8_t *opt, unsigned len)
 {
     if (len > RECORD_MAX)
         return NULL;
-    struct fast_shape *s = &b->shape[b->shape_count];
+    struct fast_shape *s = &b->shapes->shape[b->shapes->count];
     memset(s, 0, sizeof *s);
     memset(s->mask, 0xff, len);
     open_octets(s, 3, 2); // the size
@@ -164,8 +164,8 @@ static const struct fast_shape *learn(struct fast_burst *b, const uint8_t *opt, 
     forget_unanswered(b, s);
     s->query_len = (uint8_t)len;
     start_reply(b, s, opt);
-    b->shape_of[len % FAST_SHAPE_WAYS] = s;
-    b->shape_count++;
+    b->shapes->last_of[len % FAST_SHAPE_WAYS] = s;
+    b->shapes->count++;
     return s;
 }
 
@@ -210,7 +210,7 @@ static __attribute__((noinline)) unsigned take_first(struct fast_burst *b, struc
 unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
 {
     const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
-    const struct fast_shape *s = b->shape_of[len % FAST_SHAPE_WAYS];
+    const struct fast_shape *s = b->shapes->last_of[len % FAST_SHAPE_WAYS];
     if (__builtin_expect(!s || !is_of_shape(s, opt), 0))
         return take_first(b, q, opt, len);
     return take(b, q, opt, s);

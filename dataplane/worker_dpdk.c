@@ -13,6 +13,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/capture.h"
+#include "dataplane/fast_shape.h"
 #include "dataplane/kernel_door_dpdk.h"
 #include "dataplane/publish.h"
 
@@ -263,6 +264,9 @@ static void pause_idle(struct worker *w)
 int worker_run(void *argument)
 {
     struct worker *w = argument;
+    struct fast_shapes shapes;
+    fast_shapes_init(&shapes);
+    w->context.shapes = &shapes;
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); // the default of 50 us would double the shortest waits
     __atomic_store_n(&w->counters->thread_id, (uint64_t)gettid(), __ATOMIC_RELAXED);
     publish_register();
@@ -282,5 +286,6 @@ int worker_run(void *argument)
         }
     }
     publish_unregister();
+    w->context.shapes = NULL;
     return 0;
 }

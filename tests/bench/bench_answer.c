@@ -22,6 +22,7 @@
 #endif
 
 #include "dataplane/checksum.h"
+#include "dataplane/fast_shape.h"
 #include "dataplane/packet.h"
 #include "dataplane/rate_limit.h"
 #include "table/wire.h"
@@ -217,11 +218,14 @@ int main(int argc, char **argv)
         put_frame(&x.frame[i], &x, is_zipf ? zipf(x.world.names, &state) : spread);
     }
     struct image_map *zone, *order;
+    static struct fast_shapes shapes;
+    fast_shapes_init(&shapes);
     struct answer_context context = {.zone_image = bench_map(x.world.zone_image, x.world.zone_len, IMAGE_ZONE, &zone),
                                      .order_image =
                                          bench_map(x.world.order_image, x.world.order_len, IMAGE_ORDER, &order),
                                      .counters = counters,
                                      .rate_limit = x.world.is_limited ? rate_limit_new(16, 1, 1) : NULL,
+                                     .shapes = &shapes,
                                      .now_ns = 1,
                                      .now_s = NOW_S};
     unsigned answered = 0;

@@ -2,12 +2,15 @@
 // Workers as in the program, on a port that feeds itself: net_null makes empty frames, a callback fills them with
 // queries, and what is sent is thrown away. Nothing but the workers can be the limit.
 //
-// usage: bench_workers WORKERS SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie] [subnet]
+// usage: bench_workers WORKERS SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie|good] [subnet] [one_order]
 //                                                                        (one or two workers, on CPUs 0 and 1)
 //   publish  on the other CPU, so many order images a second are built, mapped, checked and published as the data plane
 //            does it
 //   hosts    asks for the zone's names at random instead of its services
-//   limit    a rate limit that nobody reaches; cookie, subnet: in each query; the services differ by 65,536 prefixes
+//   limit    a rate limit that nobody reaches
+//   cookie   a client cookie in each query; good: with the server cookie of a minute ago
+//   subnet   in each query; 65,536 prefixes lie in seven regions, of which every other one has another order, unless
+//            there is only one_order
 // Prints answers a second, by the clock and by the workers' processor time (which other programs on the machine do not
 // disturb), the workers' mean cycles per answer, and images published.
 #include <sched.h>
@@ -30,12 +33,13 @@
 #include "tests/bench/bench_query.h"
 #include "tests/bench/bench_world.h"
 
-enum { WORKERS_MAX = 2, QUERIES = 32768, FRAME_CAP = 128, SERVICES = 1024, PREFIXES = 65536 };
+enum { WORKERS_MAX = 2, QUERIES = 32768, FRAME_CAP = 144, SERVICES = 1024, PREFIXES = 65536 };
 
 // What is asked for, and with what.
 struct load {
     unsigned names;   // so many hosts, or 0: services
     unsigned options; // enum bench_options
+    unsigned groups;  // of regions with an order of their own
     bool is_limited;
 };
 
@@ -68,7 +72,7 @@ static void put_query(struct query_frame *f, const uint8_t mac[6], unsigned numb
     wire_put(&w, "\1\0\0\1\0\0\0\0\0\1", 10);
     wire_put(&w, name, (size_t)name_from_text(name, text));
     wire_put(&w, "\0\1\0\1", 4);
-    bench_put_opt(&w, load->options, number, PREFIXES, client, 0);
+    bench_put_opt(&w, load->options, number, PREFIXES, client, (uint32_t)time(NULL));
     const unsigned len = (unsigned)w.at + 8;
     memcpy(f->bytes, mac, 6);
     memcpy(f->bytes + 6, "\2\0\0\0\0\2\x08\0", 8);
@@ -123,11 +127,15 @@ static void done(void *user, uint64_t zone, uint64_t order, uint64_t grace_ns)
 static struct image_map *zone; // stays
 
 static uint32_t service_flags; // of the order images
+static unsigned groups;        // likewise
 
 static struct image_map *build_order(uint64_t generation)
 {
-    struct bench_world world = {
-        .services = SERVICES, .generation = generation, .is_stamped = true, .service_flags = service_flags};
+    struct bench_world world = {.services = SERVICES,
+                                .generation = generation,
+                                .is_stamped = true,
+                                .service_flags = service_flags,
+                                .groups = groups};
     struct image_map *order;
     bench_build_order(&world);
     bench_map(world.order_image, world.order_len, IMAGE_ORDER, &order);
@@ -140,6 +148,7 @@ static void publish_world(unsigned names, const struct load *load)
     struct bench_world world = {.names = names, .services = SERVICES, .is_limited = load->is_limited};
     world.regions = load->options & BENCH_SUBNET ? PREFIXES : 0;
     service_flags = load->options & BENCH_SUBNET ? ORDER_BY_REGION : 0;
+    groups = load->groups;
     memcpy(world.address, bench_v4, 4);
     bench_build_zone(&world);
     bench_map(world.zone_image, world.zone_len, IMAGE_ZONE, &zone);
@@ -207,8 +216,10 @@ static bool has_word(int argc, char **argv, const char *word)
 static struct load load_of(int argc, char **argv)
 {
     struct load load = {.names = has_word(argc, argv, "hosts") ? (unsigned)atoi(argv[3]) : 0,
+                        .groups = has_word(argc, argv, "one_order") ? 1 : 2,
                         .is_limited = has_word(argc, argv, "limit")};
     load.options |= has_word(argc, argv, "cookie") ? BENCH_COOKIE : 0;
+    load.options |= has_word(argc, argv, "good") ? BENCH_COOKIE_GOOD : 0;
     load.options |= has_word(argc, argv, "subnet") ? BENCH_SUBNET : 0;
     return load;
 }
@@ -259,7 +270,8 @@ int main(int argc, char **argv)
     const unsigned workers = argc >= 4 ? (unsigned)atoi(argv[1]) : 0;
     if (workers < 1 || workers > WORKERS_MAX)
         return fprintf(stderr,
-                       "usage: bench_workers 1|2 SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie] [subnet]\n"),
+                       "usage: bench_workers 1|2 SECONDS NAMES [publish=RATE] [hosts] [limit] [cookie|good] [subnet] "
+                       "[one_order]\n"),
                2;
     if (rte_eal_init(sizeof eal / sizeof *eal, (char **)(uintptr_t)eal) < 0)
         fail("EAL");

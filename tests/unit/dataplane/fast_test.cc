@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The short way and the plain way must agree on every frame: verdict, octets, counters.
+#include <memory>
 #include <random>
 
 #include "tests/support/answer_fixture.h"
@@ -7,6 +8,7 @@
 extern "C" {
 #include "dataplane/checksum.h"
 #include "dataplane/cookie.h"
+#include "dataplane/fast_shape.h"
 #include "dataplane/packet.h"
 #include "dataplane/rate_limit.h"
 }
@@ -27,8 +29,11 @@ class Fast : public AnswerFixture
     Bytes source;                      // of the frame that is being made
     rate_limit *other_limit = nullptr; // the plain way's, as it would be if it had handled all frames
 
+    std::unique_ptr<fast_shapes> shapes = std::make_unique<fast_shapes>();
+
     Fast()
     {
+        fast_shapes_init(shapes.get());
         const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, address[4] = {192, 0, 2, 53};
         memcpy(port.mac, mac, 6);
         settings.flags = SETTING_CLIENT_SUBNET | SETTING_COOKIES;
@@ -298,6 +303,7 @@ class Fast : public AnswerFixture
         std::vector<Bytes> fast(count, Bytes(cap + 64, 0x11)), plain(fast);
         packet_slot slot[PACKET_BURST_MAX];
         has_common_options = random() & 1;
+        context.shapes = random() & 1 ? shapes.get() : nullptr;
         for (unsigned i = 0; i < count; i++) {
             Bytes f = frame();
             std::copy(f.begin(), f.end(), fast[i].begin());
