@@ -4,8 +4,12 @@
 uint8_t order_group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
                           const uint8_t *address, bool is_ipv6)
 {
-    const void *scope = image_at(zone_image, zone_image_index(zone_image)->scope_at);
     const uint64_t *same = (const uint64_t *)image_at(order_image, group->set_at);
+    const struct zone_index *index = zone_image_index(zone_image);
+    const int near = region_map_reach(image_at(zone_image, index->region_at), address, is_ipv6, same);
+    if (near >= 0)
+        return (uint8_t)near;
+    const void *scope = image_at(zone_image, index->scope_at);
     return is_ipv6 ? region_scope_ipv6(scope, address, same) : region_scope_ipv4(scope, address, same);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "table/region_map_private.h"
+#include "table/region_set.h"
 
 struct address {
     uint64_t half[2]; // host order; IPv4 in the top of the first
@@ -112,6 +113,11 @@ static inline __attribute__((always_inline)) struct reached walk_tables(const vo
     return (struct reached){bits_behind(&a, depth, is_ipv6), table, at, entry, depth, stride};
 }
 
+static __attribute__((noinline)) struct reached walk_tables6(const void *map, const uint8_t *octets)
+{
+    return walk_tables(map, octets, true);
+}
+
 static inline const uint8_t *list_of(const void *map, const struct reached *r, bool is_ipv6)
 {
     return (const uint8_t *)map + ((const struct region_map *)map)->family[is_ipv6].list_at +
@@ -170,7 +176,7 @@ struct region_match region_map_find_ipv4(const void *map, const uint8_t address[
 
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16])
 {
-    const struct reached r = walk_tables(map, address, true);
+    const struct reached r = walk_tables6(map, address);
     return finish(map, &r, address, true);
 }
 
@@ -216,5 +222,74 @@ void region_map_find_many(const void *map, const uint8_t *const address[], uint6
     for (unsigned i = 0; i < left; i++) {
         const struct pending *p = &pending[i];
         match[p->number] = finish_list(&p->reached, p->list, address[p->number]);
+    }
+}
+
+// ---- how far regions that count as one reach ----
+
+enum { REACH_ENTRIES_MAX = 32 }; // of a table: further away the search of region_scope.h is as fast
+
+// In a list: the nearest borders on both sides to a region that is another, of which the nearer one decides. One that
+// lies outside of the list is further away than one inside.
+#define LIST_REACH(bits)                                                                                               \
+    static int list_reach_##bits(const uint8_t *list, unsigned count, unsigned depth, uint##bits##_t value,            \
+                                 const uint64_t *same)                                                                 \
+    {                                                                                                                  \
+        const uint##bits##_t *key = (const void *)list;                                                                \
+        const unsigned key_count = count - 1;                                                                          \
+        const uint16_t *region = (const uint16_t *)(const void *)(key + key_count);                                    \
+        unsigned before = 0, behind;                                                                                   \
+        int scope = -1;                                                                                                \
+        while (before < key_count && key[before] <= value)                                                             \
+            before++;                                                                                                  \
+        for (behind = before; behind < key_count && region_set_has(same, region[behind + 1]);)                         \
+            behind++;                                                                                                  \
+        while (before > 0 && region_set_has(same, region[before - 1]))                                                 \
+            before--;                                                                                                  \
+        if (before > 0)                                                                                                \
+            scope = __builtin_clzll((uint64_t)(value ^ (uint##bits##_t)(key[before - 1] - 1)) << (64 - bits));         \
+        if (behind < key_count) {                                                                                      \
+            const int n = __builtin_clzll((uint64_t)(value ^ key[behind]) << (64 - bits));                             \
+            scope = n > scope ? n : scope;                                                                             \
+        }                                                                                                              \
+        return scope < 0 ? -1 : (int)depth + scope + 1;                                                                \
+    }
+
+LIST_REACH(16)
+LIST_REACH(32)
+LIST_REACH(64)
+
+// In a table, where all that is looked at is of one region each: half by half, each as large as what is already known.
+static int table_reach(const struct reached *r, const uint64_t *same)
+{
+    for (unsigned below = r->depth - region_entry_scope(r->entry);
+         below < r->stride && 1u << below <= REACH_ENTRIES_MAX; below++) {
+        const uint32_t *other = r->table + ((r->at >> below ^ 1) << below);
+        for (uint32_t i = 0; i < 1u << below; i++) {
+            if (region_entry_kind(other[i]) != REGION_ENTRY_LEAF)
+                return -1;
+            if (!region_set_has(same, region_entry_region(other[i])))
+                return (int)(r->depth - below);
+        }
+    }
+    return -1;
+}
+
+int region_map_reach(const void *map, const uint8_t *address, bool is_ipv6, const uint64_t *same)
+{
+    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(map, address, false);
+    const unsigned kind = region_entry_kind(r.entry), count = region_entry_count(r.entry);
+    if (kind == REGION_ENTRY_LEAF)
+        return table_reach(&r, same);
+    const uint8_t *list = list_of(map, &r, is_ipv6);
+    switch (kind) {
+    case REGION_ENTRY_KEYS_16:
+        return list_reach_16(list, count, r.depth, (uint16_t)(r.bits >> 48), same);
+    case REGION_ENTRY_KEYS_32:
+        return list_reach_32(list, count, r.depth, (uint32_t)(r.bits >> 32), same);
+    case REGION_ENTRY_KEYS_64:
+        return list_reach_64(list, count, r.depth, r.bits, same);
+    default:
+        return -1;
     }
 }

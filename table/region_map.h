@@ -49,8 +49,13 @@ int region_map_check(const void *map, size_t len);
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4]);
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16]);
 
-// The same for `count` addresses, at most REGION_MANY_MAX, of which number i is IPv6 when bit i of `is_ipv6` is set:
-// the reads of all are under way at once, which halves what each costs (`make bench-regions`).
+// Bits of the widest prefix around the address in which all regions are in `same` (region_set.h), to which the
+// address's own belongs; as far as the part of the map tells in which the look-up ends: -1 when the prefix reaches
+// further.
+int region_map_reach(const void *map, const uint8_t *address, bool is_ipv6, const uint64_t *same);
+
+// As the first two for `count` addresses, at most REGION_MANY_MAX, of which number i is IPv6 when bit i of `is_ipv6` is
+// set: the reads of all are under way at once, which halves what each costs (`make bench-regions`).
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
                           struct region_match match[]);
 
