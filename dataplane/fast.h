@@ -122,9 +122,9 @@ struct fast_burst {
     uint64_t marks;                    // their sum over the answers
     uint32_t now_s;                    // wall clock
     uint16_t missed[PACKET_BURST_MAX]; // numbers of queries whose name or type was not found
-    // Numbers of queries for services whose answer depends on the client: on its region, and maybe more, or not on
+    // Queries for services whose answer depends on the client: on its region, and maybe more, or not on
     // that.
-    uint8_t by_region[PACKET_BURST_MAX], by_bucket[PACKET_BURST_MAX];
+    struct fast_query *by_region[PACKET_BURST_MAX], *by_bucket[PACKET_BURST_MAX];
     struct fast_query *with_cookie[PACKET_BURST_MAX]; // whose cookie is to be answered
     uint16_t plain[PACKET_BURST_MAX];                 // numbers of the frames left to the plain way
     uint8_t decided[PACKET_BURST_MAX];                // by frame, under a rate limit: answer_context.rate_decided

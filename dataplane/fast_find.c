@@ -57,9 +57,9 @@ static __attribute__((noinline)) const void *leave_to_steer(struct fast_burst *b
     const uint32_t flags = b->service[number].flags;
     q->service = (uint16_t)number;
     if (flags & ORDER_BY_REGION)
-        b->by_region[b->by_region_count++] = (uint8_t)(q - b->query);
+        b->by_region[b->by_region_count++] = q;
     else if (flags)
-        b->by_bucket[b->by_bucket_count++] = (uint8_t)(q - b->query);
+        b->by_bucket[b->by_bucket_count++] = q;
     return &no_set;
 }
 

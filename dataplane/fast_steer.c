@@ -51,14 +51,15 @@ steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, 
 }
 
 // What stands for the client.
-static inline const uint8_t *address_of(const struct fast_query *q, const uint8_t *frame, bool *is_ipv6)
+static inline const uint8_t *address_of(const struct fast_burst *b, const struct fast_query *q,
+                                        const struct packet_slot *slot, bool *is_ipv6)
 {
     if (has_subnet(q)) {
         *is_ipv6 = q->options.shape->is_subnet_ipv6;
         return q->options.subnet;
     }
     *is_ipv6 = q->marks & FAST_IPV6;
-    return fast_client(q, frame);
+    return fast_client(q, slot[q - b->query].frame);
 }
 
 static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, const struct packet_slot *slot,
@@ -70,25 +71,24 @@ static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, cons
     uint64_t is_ipv6 = 0, bit = 1; // bit by bit
     unsigned filled = 0;
     do { // at least one
-        const unsigned number = b->by_region[filled];
         bool is_from_ipv6;
-        address[filled] = address_of(&b->query[number], slot[number].frame, &is_from_ipv6);
+        address[filled] = address_of(b, b->by_region[filled], slot, &is_from_ipv6);
         is_ipv6 |= is_from_ipv6 ? bit : 0;
         bit <<= 1;
     } while (++filled < count);
     region_map_find_many(map, address, is_ipv6, count, match);
     for (unsigned i = 0; i < count; i++)
-        steer_query(b, &b->query[b->by_region[i]], address[i], is_ipv6 >> i & 1, match[i]);
+        steer_query(b, b->by_region[i], address[i], is_ipv6 >> i & 1, match[i]);
 }
 
 // Without a look at the map: by bucket, or because there is none.
 static __attribute__((noinline)) void steer_without_map(struct fast_burst *b, const struct packet_slot *slot,
-                                                        const uint8_t *number, unsigned count)
+                                                        struct fast_query *const *query, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct fast_query *q = &b->query[number[i]];
+        struct fast_query *q = query[i];
         bool is_ipv6;
-        const uint8_t *address = address_of(q, slot[number[i]].frame, &is_ipv6);
+        const uint8_t *address = address_of(b, q, slot, &is_ipv6);
         steer_slowly(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0, REGION_UNKNOWN});
     }
 }

@@ -42,12 +42,12 @@ static inline __attribute__((always_inline)) void put_opt(const struct fast_opti
     for (unsigned at = 0; at < FAST_OPT_ROOM; at += 16)
         store_block(out + at, load_aligned(s->reply + at));
     out[7] = before.head >> 56 & 0x80; // DO
-    if (s->subnet_at) {
+    if (__builtin_expect(s->subnet_at, 1)) {
         uint8_t *address = out + s->reply_subnet_at;
         address[-1] = o->scope;
         store_block(address, load_block(o->subnet)); // also over the head of a cookie that follows
     }
-    if (s->cookie_at) {
+    if (__builtin_expect(s->cookie_at, 1)) {
         uint8_t *cookie = out + s->reply_cookie_at;
         store32(cookie - 4, FAST_COOKIE_HEAD);
         store64(cookie, before.client);
@@ -63,7 +63,7 @@ static inline __attribute__((always_inline)) uint64_t opt_growth(const struct fa
 {
     uint64_t sum = add_carry(s->growth_sum, ~(before.head & ~(1ull << 63)));
     sum = add_carry(sum, (uint64_t)o->scope << s->scope_turn);
-    if (s->cookie_at) {
+    if (__builtin_expect(s->cookie_at, 1)) {
         uint64_t servers = add_carry(o->server[0], o->server[1]);
         if (s->cookie_len > 8)
             servers = add_carry(servers, ~before.sum);
