@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]
-//   limit: with a rate limit that nobody reaches; regions: services differ by 65,536 prefixes
+//   limit: with a rate limit that nobody reaches; regions: 65,536 prefixes lie in seven regions, of which every other
+//   one has another order
 // Writes DIRECTORY/zone.image and DIRECTORY/order.image, from which signpost-dataplane starts without a control
 // process.
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@ static void save(const char *directory, const char *name, const void *image, siz
 
 int main(int argc, char **argv)
 {
-    struct bench_world x = {0};
+    struct bench_world x = {.groups = 2};
     if (argc < 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
         return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]\n"), 2;
     x.names = (unsigned)atoi(argv[2]);
