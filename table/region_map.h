@@ -43,8 +43,9 @@ struct region_match {
 // length; -E2BIG, also for a map of 4 GiB; -ENOMEM.
 int region_map_build(const struct region_prefix *prefixes, size_t count, void **map, size_t *len);
 
-// Checks a map of `len` bytes from elsewhere; every later look-up in it stays inside. 0 or -EBADMSG.
-int region_map_check(const void *map, size_t len);
+// Checks a map of `len` bytes from elsewhere; every later look-up in it stays inside, and finds no region above
+// `largest_region`: sets of regions may have no room for more. 0 or -EBADMSG.
+int region_map_check(const void *map, size_t len, unsigned largest_region);
 
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4]);
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16]);

@@ -11,6 +11,7 @@ struct walk {
     uint32_t table_units, list_units;
     uint32_t next_table, next_list; // where the next one has to start; a table with its head
     unsigned width;                 // bits of an address
+    unsigned largest_region;
 };
 
 static uint32_t table_units(unsigned stride)
@@ -70,7 +71,7 @@ static bool is_list_good(struct walk *w, uint32_t entry, unsigned depth)
     const uint8_t *list = w->lists + (size_t)w->next_list * REGION_UNIT_BYTES;
     const uint16_t *region = (const void *)(list + (size_t)key_bytes * (count - 1));
     for (unsigned i = 0; i < count; i++)
-        if (region[i] > REGION_MAX)
+        if (region[i] > w->largest_region)
             return false;
     w->next_list += units;
     return are_keys_good(w, list, key_bytes, count, depth);
@@ -80,7 +81,8 @@ static bool is_entry_good(struct walk *w, uint32_t entry, unsigned depth)
 {
     switch (region_entry_kind(entry)) {
     case REGION_ENTRY_LEAF:
-        return region_entry_scope(entry) <= depth && region_entry_count(entry) == 1 && !(entry >> 27);
+        return region_entry_scope(entry) <= depth && region_entry_count(entry) == 1 && !(entry >> 27) &&
+               region_entry_region(entry) <= w->largest_region;
     case REGION_ENTRY_TABLE:
         return is_table_good(w, entry, depth);
     case REGION_ENTRY_KEYS_16:
@@ -114,7 +116,8 @@ static bool are_tables_good(struct walk *w, unsigned root_stride)
     }
 }
 
-static bool is_family_good(const uint8_t *map, const struct region_family *f, uint64_t at, unsigned width, uint64_t len)
+static bool is_family_good(const uint8_t *map, const struct region_family *f, uint64_t at, unsigned width, uint64_t len,
+                           unsigned largest_region)
 {
     const uint64_t table_bytes = (uint64_t)f->table_units * REGION_UNIT_BYTES;
     const uint64_t list_bytes = (uint64_t)f->list_units * REGION_UNIT_BYTES;
@@ -125,7 +128,8 @@ static bool is_family_good(const uint8_t *map, const struct region_family *f, ui
                      .lists = map + f->list_at,
                      .table_units = f->table_units,
                      .list_units = f->list_units,
-                     .width = width};
+                     .width = width,
+                     .largest_region = largest_region};
     return are_tables_good(&w, f->root_stride);
 }
 
@@ -134,7 +138,7 @@ static uint64_t family_end(const struct region_family *f)
     return (f->list_at + (uint64_t)f->list_units * REGION_UNIT_BYTES + 63) & ~(uint64_t)63;
 }
 
-int region_map_check(const void *map, size_t len)
+int region_map_check(const void *map, size_t len, unsigned largest_region)
 {
     struct region_map h;
     if (len < sizeof h || len > UINT32_MAX)
@@ -142,8 +146,8 @@ int region_map_check(const void *map, size_t len)
     memcpy(&h, map, sizeof h);
     if (h.magic != REGION_MAP_MAGIC || h.zero || h.total_bytes != len)
         return -EBADMSG;
-    return is_family_good(map, &h.family[0], sizeof h, 32, len) &&
-                   is_family_good(map, &h.family[1], family_end(&h.family[0]), 128, len) &&
+    return is_family_good(map, &h.family[0], sizeof h, 32, len, largest_region) &&
+                   is_family_good(map, &h.family[1], family_end(&h.family[0]), 128, len, largest_region) &&
                    family_end(&h.family[1]) == len
                ? 0
                : -EBADMSG;

@@ -67,13 +67,14 @@ static int check_index(const struct check *c)
         return refuse(c, "the zone entries lie outside the image");
     if (!is_inside(c, x->settings_at, sizeof(struct zone_settings)))
         return refuse(c, "the settings lie outside the image");
-    if (x->region_at && (!is_inside(c, x->region_at, (uint64_t)x->region_units * 8) ||
-                         region_map_check(image_at(c->image, x->region_at), (size_t)x->region_units * 8) < 0))
-        return refuse(c, "the region map is damaged");
     if (!x->region_at != !x->scope_at ||
         (x->scope_at && (!is_inside(c, x->scope_at, (uint64_t)x->scope_units * 8) ||
                          region_scope_check(image_at(c->image, x->scope_at), (size_t)x->scope_units * 8) < 0)))
         return refuse(c, "the scopes of regions are damaged");
+    if (x->region_at && (!is_inside(c, x->region_at, (uint64_t)x->region_units * 8) ||
+                         region_map_check(image_at(c->image, x->region_at), (size_t)x->region_units * 8,
+                                          region_scope_largest_region(image_at(c->image, x->scope_at))) < 0))
+        return refuse(c, "the region map is damaged");
     return 0;
 }
 

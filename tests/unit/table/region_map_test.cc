@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -47,7 +48,7 @@ Map build(const std::vector<region_prefix> &prefixes)
     void *p = nullptr;
     EXPECT_EQ(region_map_build(prefixes.data(), prefixes.size(), &p, &map.len), 0);
     map.data.reset(p);
-    EXPECT_EQ(region_map_check(p, map.len), 0);
+    EXPECT_EQ(region_map_check(p, map.len, REGION_MAX), 0);
     return map;
 }
 
@@ -310,6 +311,20 @@ TEST(RegionMap, half_a_million_prefixes_take_eight_octets_a_range)
     EXPECT_LT(map.len, 2 * 500000u * 8);
 }
 
+// Sets of regions have as many bits as the largest region of an image needs; the map must name none beyond.
+TEST(RegionMap, a_region_above_the_largest_one_allowed_is_refused)
+{
+    const std::vector<std::vector<region_prefix>> in_a_leaf_or_a_list = {{prefix("10.0.0.0/8", 5)},
+                                                                         {prefix("10.1.2.128/25", 5)},
+                                                                         {prefix("2001:db8::/32", 5)},
+                                                                         {prefix("2001:db8::1/128", 5)}};
+    for (const auto &prefixes : in_a_leaf_or_a_list) {
+        const Map map = build(prefixes);
+        EXPECT_EQ(region_map_check(map.data.get(), map.len, 5), 0);
+        EXPECT_EQ(region_map_check(map.data.get(), map.len, 4), -EBADMSG);
+    }
+}
+
 // What the check accepts must be safe to ask, whatever it says (address sanitizers watch), and its scopes be lengths.
 TEST(RegionMap, a_damaged_map_is_refused_or_harmless)
 {
@@ -318,11 +333,12 @@ TEST(RegionMap, a_damaged_map_is_refused_or_harmless)
     prefixes.insert(prefixes.end(), more.begin(), more.end());
     const Map map = build(prefixes);
     auto *octets = static_cast<uint8_t *>(map.data.get());
+    const std::vector<uint64_t> some((REGION_MAX + 64) / 64, 0x5555555555555555);
     unsigned refused = 0;
     for (size_t at = 0; at < map.len; at++) {
         const auto change = static_cast<uint8_t>(1u << random() % 8);
         octets[at] ^= change;
-        if (region_map_check(octets, map.len) != 0) {
+        if (region_map_check(octets, map.len, REGION_MAX) != 0) {
             refused++;
         } else {
             for (const region_prefix &p : prefixes) {
@@ -330,14 +346,16 @@ TEST(RegionMap, a_damaged_map_is_refused_or_harmless)
                     p.is_ipv6 ? region_map_find_ipv6(octets, p.address) : region_map_find_ipv4(octets, p.address);
                 ASSERT_LE(m.scope_len, p.is_ipv6 ? 128 : 32) << "octet " << at;
                 ASSERT_LE(m.region, REGION_MAX);
+                ASSERT_LE(m.beside, REGION_MAX);
+                ASSERT_LE(region_map_reach(octets, p.address, p.is_ipv6, some.data()), p.is_ipv6 ? 128 : 32);
             }
         }
         octets[at] ^= change;
     }
-    EXPECT_EQ(region_map_check(octets, map.len), 0);
+    EXPECT_EQ(region_map_check(octets, map.len, REGION_MAX), 0);
     EXPECT_GT(refused, map.len / 4);
     for (size_t len = 0; len < map.len; len += 8)
-        EXPECT_NE(region_map_check(octets, len), 0);
+        EXPECT_NE(region_map_check(octets, len, REGION_MAX), 0);
 }
 
 } // namespace

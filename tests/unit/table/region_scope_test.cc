@@ -395,6 +395,8 @@ TEST(RegionScopeBounds, a_group_whose_set_is_not_its_regions_is_refused)
     ASSERT_EQ(group[2].region_count, 1u);
     EXPECT_EQ(group[2].set_at, 0u) << "the map itself knows how far one region reaches";
     EXPECT_EQ(damaged(group[0].region_count, group[0].region_count), 0) << why;
+    EXPECT_EQ(damaged(group[0].plain_at[0], group[1].plain_at[0]), -EBADMSG) << "another group's answer";
+    EXPECT_EQ(damaged(group[2].plain_at[1], group[2].plain_at[0]), -EBADMSG) << "a set of the other family";
     for (unsigned i = 0; i < 2; i++) {
         auto *set = reinterpret_cast<uint64_t *>(bytes + group[i].set_at * 8);
         for (unsigned bit = 0; bit < 192; bit++)
