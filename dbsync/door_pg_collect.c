@@ -222,7 +222,10 @@ int door_pg_position_reached(struct door *door, uint16_t peer, uint64_t position
     if (*reached || acked < cut)
         return 0;
     enum door_news news = DOOR_NO_NEWS;
-    int result = door_pg_has_news(door, peer, &news, problem);
+    const struct schema *schema;
+    int result = door_pg_schema(door, &schema, problem); // a table may have been added since
+    if (result == 0)
+        result = door_pg_has_news(door, peer, &news, problem);
     *reached = result == 0 && news != DOOR_HAS_NEWS; // all cuts are acknowledged, and there is nothing for another one
     return result;
 }

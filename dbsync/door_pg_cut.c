@@ -194,12 +194,18 @@ static int look_for_news(struct door_pg *d, uint16_t peer, enum door_news *news,
     return result;
 }
 
+// Asked many times a second: whether definitions changed is left to those who read, apply and count.
 int door_pg_has_news(struct door *door, uint16_t peer, enum door_news *news, struct problem *problem)
 {
+    static const char undefined_table[] = "42P01";
+    struct door_pg *d = door_pg_of(door);
     const struct schema *schema;
     *news = DOOR_NO_NEWS;
-    int result = door_pg_schema(door, &schema, problem);
-    return result < 0 ? result : look_for_news(door_pg_of(door), peer, news, problem);
+    int result = d->schema ? look_for_news(d, peer, news, problem) : -ESTALE;
+    if (result == 0 || (d->schema && strcmp(d->sqlstate, undefined_table)))
+        return result;
+    result = door_pg_schema(door, &schema, problem);
+    return result < 0 ? result : look_for_news(d, peer, news, problem);
 }
 
 // ---- the snapshot of a cut ----
@@ -557,12 +563,13 @@ int door_pg_find_or_make(struct door_pg *d, const struct door_read_request *requ
         result = look_for_news(d, request->peer, &news, problem);
     if (result < 0 || news == DOOR_NO_NEWS)
         return result;
-    int64_t number = 0;
     result = door_pg_lock_cuts(d, true, problem);
     if (result < 0)
         return result;
-    result = pg_ask_number(d, &number, problem, "SELECT nextval('dbsync.head')");
-    cut->number = (uint64_t)number;
+    PGresult *drawn = pg_ask_kept(d, "SELECT nextval('dbsync.head')", NULL, problem);
+    result = drawn ? 0 : -pg_errno(d);
+    cut->number = drawn ? (uint64_t)pg_number(drawn, 0, 0) : 0;
+    PQclear(drawn);
     if (result == 0)
         result = pg_run(d,
                         "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL enable_seqscan = off; LOCK TABLE "
