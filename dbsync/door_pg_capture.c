@@ -15,6 +15,7 @@
 // that change must come behind the one that caused it. For the same reason statements are captured in bulk, from
 // transition tables at their end, only where the application has no triggers of its own.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,22 +98,22 @@ static void log_one(struct buffer *sql, const struct table *t, const struct pg_t
     pg_sql(sql, ");\n");
 }
 
-// All rows of a relation (`from`: with its alias n) in one statement.
+// All rows of a relation in one statement. No two have the same identifier, so one place in the log serves them all.
 static void log_all(struct buffer *sql, const struct table *t, const struct pg_table *p, char op, const char *from)
 {
     pg_sql(sql, "  ");
     insert_into(sql, t, p);
-    pg_sql(sql, "SELECT n.dbsync_seq, '%c', greatest(dbsync_w, dbsync_b + n.dbsync_seq), ", op);
+    pg_sql(sql, "SELECT dbsync_s, '%c', dbsync_h, ", op);
     masks(sql, p, op == 'I' ? "-1" : "0");
     values(sql, t, p, "n");
-    pg_sql(sql, " FROM (SELECT nextval('dbsync.seq'::regclass) AS dbsync_seq, x.* FROM %s x) n;\n", from);
+    pg_sql(sql, " FROM %s n;\n", from);
 }
 
 static void function(struct buffer *sql, const struct table *t, const char *name, const char *declare)
 {
     pg_sql(sql,
            "CREATE OR REPLACE FUNCTION dbsync.%s_%lld() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET "
-           "search_path = pg_catalog, pg_temp AS $dbsync$\nDECLARE %s\nBEGIN\n",
+           "search_path = pg_catalog, pg_temp AS $dbsync$\n" PG_CAPTURE_FORM "\nDECLARE %s\nBEGIN\n",
            name, (long long)t->id, declare);
 }
 
@@ -124,7 +125,9 @@ static void trigger(struct buffer *sql, const struct table *t, const char *name,
            name, event, t->name, rest, name, (long long)t->id);
 }
 
-static const char declare_bulk[] = "dbsync_w bigint := " WALL_US "; dbsync_b bigint := " FLOOR ";";
+static const char declare_one_place[] =
+    "dbsync_s bigint := nextval('dbsync.seq'::regclass); dbsync_h bigint := greatest(" WALL_US ", " FLOOR
+    " + dbsync_s);";
 
 static void insert_and_delete(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
@@ -137,72 +140,83 @@ static void insert_and_delete(struct buffer *sql, const struct table *t, const s
         trigger(sql, t, "d", "AFTER DELETE", "FOR EACH ROW");
         return;
     }
-    function(sql, t, "i", declare_bulk);
+    function(sql, t, "i", declare_one_place);
     log_all(sql, t, p, 'I', "dbsync_new");
     trigger(sql, t, "i", "AFTER INSERT", "REFERENCING NEW TABLE AS dbsync_new FOR EACH STATEMENT");
-    function(sql, t, "d", declare_bulk);
+    function(sql, t, "d", declare_one_place);
     log_all(sql, t, p, 'D', "dbsync_old");
     trigger(sql, t, "d", "AFTER DELETE", "REFERENCING OLD TABLE AS dbsync_old FOR EACH STATEMENT");
 }
 
-// Of a row before (`o`) and after (`n`).
-static void differs(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned c, const char *o,
-                    const char *n)
+// Whether a column's values before and after differ.
+static void differs(struct buffer *sql, const struct pg_column *p, const char *before, const char *after)
 {
-    struct buffer quoted = {0};
-    pg_sql_name(&quoted, t->column[c].name);
-    const char *name = (const char *)quoted.data;
-    if (p->column[c].is_plain)
-        pg_sql(sql, "%s.%s IS DISTINCT FROM %s.%s", o, name, n, name);
+    if (p->is_plain)
+        pg_sql(sql, "%s IS DISTINCT FROM %s", before, after);
     else
-        pg_sql(sql, "record_image_ne(ROW(%s.%s), ROW(%s.%s))", o, name, n, name);
-    buffer_fini(&quoted);
+        pg_sql(sql, "record_image_ne(ROW(%s), ROW(%s))", before, after);
 }
 
-// "CASE WHEN o.k IS NULL THEN <there is no row before> WHEN n.k IS NULL THEN <none after> ELSE"
-static void by_presence(struct buffer *sql, const struct table *t, const char *only_after, const char *only_before)
+// ---- updates by statement ----
+//
+// Pairs of rows, column by column as o<attnum> and n<attnum>; what differs; what is written. OFFSET 0 keeps the planner
+// from putting one into the other, which would compare each column twice.
+
+// "CASE WHEN <there is no row before> THEN ... WHEN <none after> THEN ... ELSE"
+static void by_presence(struct buffer *sql, const struct table *t, const struct pg_table *p, const char *only_after,
+                        const char *only_before)
 {
-    struct buffer key = {0};
-    pg_sql_name(&key, t->column[t->key[0]].name);
-    pg_sql(sql, "CASE WHEN o.%s IS NULL THEN %s WHEN n.%s IS NULL THEN %s ELSE ", (const char *)key.data, only_after,
-           (const char *)key.data, only_before);
-    buffer_fini(&key);
+    int key = p->column[t->key[0]].attnum;
+    pg_sql(sql, "CASE WHEN o%d IS NULL THEN %s WHEN n%d IS NULL THEN %s ELSE ", key, only_after, key, only_before);
 }
 
 // The bits of one mask column.
 static void update_mask(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned word)
 {
-    by_presence(sql, t, "-1", "0");
+    by_presence(sql, t, p, "-1", "0");
     pg_sql(sql, "0::bigint");
     for (unsigned c = 0; c < t->column_count; c++) {
         unsigned bit = (unsigned)p->column[c].attnum - 1;
+        char before[16], after[16];
         if (t->column[c].is_generated || t->column[c].in_key || bit / 64 != word)
             continue;
+        snprintf(before, sizeof before, "o%u", bit + 1);
+        snprintf(after, sizeof after, "n%u", bit + 1);
         pg_sql(sql, " | CASE WHEN ");
-        differs(sql, t, p, c, "o", "n");
+        differs(sql, &p->column[c], before, after);
         pg_sql(sql, " THEN 1::bigint << %u ELSE 0 END", bit % 64);
     }
     pg_sql(sql, " END AS m%u, ", word);
 }
 
-static void joined_rows(struct buffer *sql, const struct table *t, const struct pg_table *p)
+// A value that the server keeps outside of the row, uncompressed (its size is that of its octets alone), is fetched
+// here, once, by making an array of it: comparing and writing would fetch it each. What is compressed stays so, as it
+// is written like that.
+static void paired_value(struct buffer *sql, const struct column *column, const struct pg_column *p, const char *row)
+{
+    struct buffer value = {0};
+    pg_sql(&value, "%s.", row);
+    pg_sql_name(&value, column->name);
+    const char *v = (const char *)value.data;
+    if (pg_has_octets(p))
+        pg_sql(sql, "CASE WHEN pg_column_size(%s) = octet_length(%s) THEN (ARRAY[%s])[1] ELSE %s END", v, v, v, v);
+    else
+        pg_sql(sql, "%s", v);
+    pg_sql(sql, " AS %s%d", row, p->attnum);
+    buffer_fini(&value);
+}
+
+static void pairs_of_rows(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
     const char *comma = "";
-    by_presence(sql, t, "'I'::\"char\"", "'D'::\"char\"");
-    pg_sql(sql, "'U'::\"char\" END AS dbsync_op, ");
-    for (unsigned w = 0; w < p->mask_count; w++)
-        update_mask(sql, t, p, w);
+    pg_sql(sql, "SELECT ");
     for (unsigned c = 0; c < t->column_count; c++) {
         if (t->column[c].is_generated)
             continue;
-        struct buffer name = {0};
-        pg_sql_name(&name, t->column[c].name);
-        pg_sql(&name, "%s", "");
-        pg_sql(sql, "%sCASE WHEN n.", comma);
-        pg_sql_name(sql, t->column[t->key[0]].name);
-        pg_sql(sql, " IS NULL THEN o.%s ELSE n.%s END AS v%d", (const char *)name.data, (const char *)name.data,
-               p->column[c].attnum);
-        buffer_fini(&name);
+        pg_sql(sql, "%s", comma);
+        paired_value(sql, &t->column[c], &p->column[c], "o");
+        pg_sql(sql, ", ");
+        paired_value(sql, &t->column[c], &p->column[c], "n");
         comma = ", ";
     }
     pg_sql(sql, " FROM dbsync_old o FULL JOIN dbsync_new n ON ");
@@ -212,27 +226,43 @@ static void joined_rows(struct buffer *sql, const struct table *t, const struct 
         pg_sql(sql, " = n.");
         pg_sql_name(sql, t->column[t->key[k]].name);
     }
+    pg_sql(sql, " OFFSET 0");
+}
+
+static void changes_of_rows(struct buffer *sql, const struct table *t, const struct pg_table *p)
+{
+    int key = p->column[t->key[0]].attnum;
+    const char *comma = "";
+    pg_sql(sql, "SELECT ");
+    by_presence(sql, t, p, "'I'::\"char\"", "'D'::\"char\"");
+    pg_sql(sql, "'U'::\"char\" END AS dbsync_op, ");
+    for (unsigned w = 0; w < p->mask_count; w++)
+        update_mask(sql, t, p, w);
+    for (unsigned c = 0; c < t->column_count; c++) {
+        int n = p->column[c].attnum;
+        if (t->column[c].is_generated)
+            continue;
+        pg_sql(sql, "%sCASE WHEN n%d IS NULL THEN o%d ELSE n%d END AS v%d", comma, key, n, n, n);
+        comma = ", ";
+    }
+    pg_sql(sql, " FROM (");
+    pairs_of_rows(sql, t, p);
+    pg_sql(sql, ") y OFFSET 0");
 }
 
 // Rows before and after are paired by their identifier: who gave his away is deleted, who has a new one inserted. Two
 // rows that change identifiers with each other are two rows with new values, which is the same.
 static void update_in_bulk(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
-    function(sql, t, "u", declare_bulk);
+    function(sql, t, "u", "dbsync_w bigint := " WALL_US "; dbsync_b bigint := " FLOOR ";");
     pg_sql(sql, "  ");
     insert_into(sql, t, p);
     pg_sql(sql, "SELECT s.dbsync_seq, s.dbsync_op, greatest(dbsync_w, dbsync_b + s.dbsync_seq), ");
     for (unsigned w = 0; w < p->mask_count; w++)
         pg_sql(sql, "s.m%u, ", w);
-    const char *comma = "";
-    for (unsigned c = 0; c < t->column_count; c++) {
-        if (t->column[c].is_generated)
-            continue;
-        pg_sql(sql, "%ss.v%d", comma, p->column[c].attnum);
-        comma = ", ";
-    }
-    pg_sql(sql, " FROM (SELECT nextval('dbsync.seq'::regclass) AS dbsync_seq, x.* FROM (SELECT ");
-    joined_rows(sql, t, p);
+    values(sql, t, p, NULL);
+    pg_sql(sql, " FROM (SELECT nextval('dbsync.seq'::regclass) AS dbsync_seq, x.* FROM (");
+    changes_of_rows(sql, t, p);
     pg_sql(sql, ") x WHERE x.dbsync_op <> 'U' OR (m0");
     for (unsigned w = 1; w < p->mask_count; w++)
         pg_sql(sql, " | m%u", w);
@@ -240,6 +270,8 @@ static void update_in_bulk(struct buffer *sql, const struct table *t, const stru
     trigger(sql, t, "u", "AFTER UPDATE",
             "REFERENCING OLD TABLE AS dbsync_old NEW TABLE AS dbsync_new FOR EACH STATEMENT");
 }
+
+// ---- updates by row ----
 
 // An action of a reference to the same table writes its rows, and logs them, before the statement that caused it ends.
 static bool refers_to_itself(const struct table *t)
@@ -249,6 +281,18 @@ static bool refers_to_itself(const struct table *t)
             return true;
     }
     return false;
+}
+
+static void differs_by_row(struct buffer *sql, const struct table *t, const struct pg_table *p, unsigned c)
+{
+    struct buffer before = {0}, after = {0};
+    pg_sql(&before, "OLD.");
+    pg_sql_name(&before, t->column[c].name);
+    pg_sql(&after, "NEW.");
+    pg_sql_name(&after, t->column[c].name);
+    differs(sql, &p->column[c], (const char *)before.data, (const char *)after.data);
+    buffer_fini(&before);
+    buffer_fini(&after);
 }
 
 static void update_by_row(struct buffer *sql, const struct table *t, const struct pg_table *p)
@@ -262,7 +306,7 @@ static void update_by_row(struct buffer *sql, const struct table *t, const struc
     pg_sql(sql, "  IF ");
     for (unsigned k = 0; k < t->key_count; k++) {
         pg_sql(sql, "%s", k ? " OR " : "");
-        differs(sql, t, p, t->key[k], "OLD", "NEW");
+        differs_by_row(sql, t, p, t->key[k]);
     }
     pg_sql(sql, " THEN\n");
     log_one(sql, t, p, 'D', "OLD", "0");
@@ -273,7 +317,7 @@ static void update_by_row(struct buffer *sql, const struct table *t, const struc
             continue;
         unsigned bit = (unsigned)p->column[c].attnum - 1;
         pg_sql(sql, "  IF ");
-        differs(sql, t, p, c, "OLD", "NEW");
+        differs_by_row(sql, t, p, c);
         pg_sql(sql, " THEN m%u := m%u | (1::bigint << %u); END IF;\n", bit / 64, bit / 64, bit % 64);
     }
     pg_sql(sql, "  IF m0 ");
@@ -287,13 +331,14 @@ static void update_by_row(struct buffer *sql, const struct table *t, const struc
 static void triggers(struct buffer *sql, const struct table *t, const struct pg_table *p)
 {
     insert_and_delete(sql, t, p);
-    if (p->has_row_triggers || refers_to_itself(t))
+    enum { PAIRED_COLUMNS_MAX = 800 }; // a SELECT has at most 1664
+    if (p->has_row_triggers || refers_to_itself(t) || t->column_count > PAIRED_COLUMNS_MAX)
         update_by_row(sql, t, p);
     else
         update_in_bulk(sql, t, p);
     struct buffer from = {0};
     pg_sql(&from, "ONLY %s", t->name);
-    function(sql, t, "t", declare_bulk);
+    function(sql, t, "t", declare_one_place);
     log_all(sql, t, p, 'T', (const char *)from.data);
     trigger(sql, t, "t", "BEFORE TRUNCATE", "FOR EACH STATEMENT");
     buffer_fini(&from);

@@ -29,6 +29,11 @@ static const char *const checks[] = {
     "EXISTS(SELECT 1 FROM pg_trigger g WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgname NOT LIKE "
     "'!dbsync%') AND EXISTS(SELECT 1 FROM pg_trigger g WHERE g.tgrelid = t.relation AND g.tgname = '!dbsync_i' AND "
     "g.tgnewtable IS NOT NULL)",
+    "SELECT 'warning', t.name, 'its capture functions are of an earlier release: they lose nothing, but cost more', "
+    "'run "
+    "signpost-dbsync add ' || t.name FROM dbsync.tbl t WHERE EXISTS(SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid "
+    "= g.tgfoid WHERE g.tgrelid = t.relation AND g.tgname LIKE '!dbsync%' AND strpos(p.prosrc, '" PG_CAPTURE_FORM
+    "') = 0)",
     "SELECT 'warning', t.name, format('refers to %s, which is not synchronised: a missing parent there is not "
     "repaired', o.confrelid::regclass), format('signpost-dbsync add %s', o.confrelid::regclass) FROM dbsync.tbl t JOIN "
     "pg_constraint o ON o.conrelid = t.relation AND o.contype = 'f' WHERE o.confrelid NOT IN (SELECT relation FROM "

@@ -17,9 +17,8 @@ static void sql_octets(struct buffer *sql, const struct table *t, const struct p
     for (unsigned c = 0; c < t->column_count; c++) {
         if (t->column[c].is_generated)
             continue;
-        const char *base = p->column[c].base;
-        bool is_text = !strcmp(base, "text") || !strcmp(base, "bytea") || !strncmp(base, "character", 9);
-        pg_sql(sql, " + coalesce(%s(v%d), 0)", is_text ? "octet_length" : "pg_column_size", p->column[c].attnum);
+        pg_sql(sql, " + coalesce(%s(v%d), 0)", pg_has_octets(&p->column[c]) ? "octet_length" : "pg_column_size",
+               p->column[c].attnum);
     }
     pg_sql(sql, ")");
 }
@@ -29,17 +28,19 @@ static int must_weigh(struct door_pg *d, uint64_t byte_limit, bool *must, struct
 {
     enum { COMPRESSION = 8 };
     struct buffer sql = {0};
-    int64_t octets = 0;
     *must = false;
     if (byte_limit == 0)
         return 0;
     pg_sql(&sql, "SELECT 0::bigint");
     for (unsigned i = 0; i < d->schema->table_count; i++)
         pg_sql(&sql, " + pg_table_size('dbsync.c_%lld'::regclass)", (long long)d->schema->table[i].id);
-    int result = pg_ask_number(d, &octets, problem, "%s", (const char *)sql.data);
-    *must = (uint64_t)octets > byte_limit / COMPRESSION;
+    PGresult *r = pg_ask_kept(d, (const char *)sql.data, NULL, problem);
     buffer_fini(&sql);
-    return result;
+    if (!r)
+        return -pg_errno(d);
+    *must = (uint64_t)pg_number(r, 0, 0) > byte_limit / COMPRESSION;
+    PQclear(r);
+    return 0;
 }
 
 int door_pg_measure(struct door_pg *d, const char *low, const struct door_read_request *limits, struct pg_measure *m,

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <postgresql/libpq-fe.h>
+#include <string.h>
 
 #include "dbsync/door.h"
 #include "dbsync/fold.h"
@@ -35,6 +36,12 @@ struct pg_column {  // beside struct column, by the same index
     bool is_plain;  // equal exactly when its bits are: captured by IS DISTINCT FROM
     bool is_always; // GENERATED ALWAYS AS IDENTITY
 };
+
+// octet_length() says how long its values are, without reading those that lie outside of the row.
+static inline bool pg_has_octets(const struct pg_column *c)
+{
+    return strcmp(c->base, "text") == 0 || strcmp(c->base, "bytea") == 0 || strncmp(c->base, "character", 9) == 0;
+}
 
 struct pg_unique {
     char **part; // SQL of each key column or expression
@@ -202,6 +209,9 @@ int door_pg_describe(struct door_pg *d, const char *name, const struct door_tabl
 void door_pg_forget_schema(struct door_pg *d);
 void door_pg_free_table(struct pg_table *own, unsigned column_count, unsigned unique_count);
 
+// What the capture functions of this release begin with. Those of an earlier one capture rightly, too: to be raised
+// with what is worth a new `add`.
+#define PG_CAPTURE_FORM "-- signpost-dbsync capture 2"
 int door_pg_add_table(struct door *door, const char *table, const struct door_table_options *options,
                       struct problem *problem);
 int door_pg_remove_table(struct door *door, const char *table, bool force, struct problem *problem);

@@ -289,6 +289,21 @@ TEST_F(PgCuts, doctor_tells_of_sequences_and_disabled_triggers)
     EXPECT_NE(found.find("is disabled"), std::string::npos) << found;
 }
 
+TEST_F(PgCuts, doctor_tells_of_capture_functions_of_an_earlier_release_and_add_renews_them)
+{
+    a.run("UPDATE pg_proc SET prosrc = replace(prosrc, 'signpost-dbsync capture', 'capture') WHERE proname = 'u_1'");
+    std::string found;
+    ASSERT_EQ(a.d->ops->doctor(a.d, count_finding, &found, &a.why), 0) << a.why.text;
+    EXPECT_NE(found.find("capture functions are of an earlier release"), std::string::npos) << found;
+    a.run("INSERT INTO t VALUES(1, 'o'); UPDATE t SET x = 'captured by the old ones'");
+    a.add("t");
+    found.clear();
+    ASSERT_EQ(a.d->ops->doctor(a.d, count_finding, &found, &a.why), 0) << a.why.text;
+    EXPECT_EQ(found.find("earlier release"), std::string::npos) << found;
+    settle({&a, &b});
+    EXPECT_EQ(b.table("t"), "1|captured by the old ones|0\n");
+}
+
 TEST_F(PgCuts, one_batch_updates_different_columns_of_different_rows)
 {
     a.run("INSERT INTO t SELECT g, 'o' FROM generate_series(1, 30) g");

@@ -201,6 +201,66 @@ TEST_F(PgTypes, generated_and_identity_columns_and_toasted_values_are_kept)
     EXPECT_EQ(a.rows("SELECT md5(big) FROM t"), b.rows("SELECT md5(big) FROM t"));
 }
 
+// Values that the server keeps outside of their row, not compressed.
+class PgApart : public PgTypes
+{
+  protected:
+    static constexpr int rows = 10, columns = 5;
+    void SetUp() override
+    {
+        PgTypes::SetUp();
+        both("CREATE DOMAIN note AS text; CREATE TABLE t(id integer PRIMARY KEY, a text, b varchar(4000), c bytea, d "
+             "character(3010), e note, n integer)");
+        for (const char *column : {"a", "b", "c", "d", "e"})
+            both(std::string("ALTER TABLE t ALTER ") + column + " SET STORAGE EXTERNAL");
+        a.add("t");
+        b.add("t");
+        a.run("INSERT INTO t SELECT g, x, x, x::bytea, x, x, 0 FROM generate_series(1, 10) g, LATERAL (SELECT "
+              "string_agg(md5(i::text), '' ORDER BY i) AS x FROM generate_series(g * 100, g * 100 + 93) i) s");
+        settle({&a, &b});
+    }
+    void expect_equal()
+    {
+        EXPECT_EQ(a.rows("SELECT * FROM t ORDER BY id"), b.rows("SELECT * FROM t ORDER BY id"));
+        EXPECT_EQ(b.number_of("SELECT count(*) FROM t WHERE octet_length(coalesce(a, e)) > 3000"), rows);
+    }
+};
+
+TEST_F(PgApart, the_mask_of_an_update_names_what_differs_alone)
+{
+    a.run(
+        "UPDATE t SET n = 1 WHERE id = 1; UPDATE t SET a = overlay(a placing '!' from 1500) WHERE id = 2; UPDATE t SET "
+        "b = NULL, c = set_byte(c, 9, 0) WHERE id = 3; UPDATE t SET d = reverse(d), e = e || '+' WHERE id = 4; UPDATE "
+        "t SET a = a, b = b WHERE id = 5; UPDATE t SET id = 60 WHERE id = 6; UPDATE t SET a = b, b = a WHERE id = 7");
+    EXPECT_EQ(a.rows("SELECT v1, op, mask0 FROM dbsync.c_1 WHERE op <> 'I' OR v1 = 60 ORDER BY seq"),
+              "1|U|64\n2|U|2\n3|U|12\n4|U|48\n6|D|0\n60|I|-1\n");
+    EXPECT_EQ(
+        a.number_of("SELECT count(*) FROM dbsync.c_1 c JOIN t ON t.id = c.v1 WHERE c.op = 'U' AND "
+                    "record_image_eq((c.v2, c.v3, c.v4, c.v5, c.v6, c.v7), (t.a, t.b, t.c, t.d, t.e::text, t.n))"),
+        4)
+        << "the entire row is kept";
+    settle({&a, &b});
+    expect_equal();
+    a.run(
+        "UPDATE t SET b = e WHERE id = 3; DELETE FROM t WHERE id = 7; INSERT INTO t SELECT 7, a, b, c, d, e, n FROM t "
+        "WHERE id = 8");
+    settle({&a, &b});
+    expect_equal();
+}
+
+TEST_F(PgApart, capture_fetches_each_once_before_and_once_after)
+{
+    const char *fetched = "SELECT idx_scan FROM pg_stat_xact_all_tables WHERE relid = (SELECT reltoastrelid FROM "
+                          "pg_class WHERE oid = 't'::regclass)"; // and what the session did since it last told
+    a.run("BEGIN");
+    long before = a.number_of(fetched);
+    a.run("UPDATE t SET n = n + 1");
+    EXPECT_EQ(a.number_of(fetched) - before, 2 * rows * columns);
+    a.run("COMMIT");
+    settle({&a, &b});
+    expect_equal();
+}
+
 TEST_F(PgTypes, wide_tables_dropped_columns_and_odd_names)
 {
     std::string columns;
