@@ -211,8 +211,9 @@ test-lab: deps-lab all $(PG_PROGRAMS) $(OBJ)/tests/all_sim_dbsync ## the claims 
 	@scripts/run-tests lab
 chaos: deps-lab all ## random faults on two whole sites for SECONDS (600); SEED replays them
 	@scripts/chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
-bench-dbsync: deps-lab all ## two PostgreSQL clusters kept in step, beside Bucardo; an hour, or a quarter of one with SHORT=1
+bench-dbsync: deps-lab all ## two PostgreSQL clusters kept in step, beside Bucardo, and its tables of docs/performance.md; an hour, or a third of one with SHORT=1
 	@scripts/bench-dbsync $(if $(SHORT),--runs 1 --seconds 8 --outage 30)
+	@scripts/bench-report
 deps-lab: $(BUILD)/.deps-lab
 $(BUILD)/.deps-lab: scripts/install-deps scripts/packages
 	@mkdir -p $(BUILD)
