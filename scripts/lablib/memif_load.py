@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 
-from .lab import BUILD, program
+from .bench import helper
 from .link import add16, frame, query, write_pcap
 from .node import Node
 from .process import Timeout, wait_until
@@ -20,7 +20,6 @@ from .process import Timeout, wait_until
 ADDRESS, DOOR = "192.0.2.53", "dns0"  # frame() sends to this address
 NAMES = 512
 LOADER_CORE, WORKER_CORE = 0, 1
-LOADER = os.path.join(BUILD, os.environ.get("FLAVOUR", "release"), "tests/bench/exception_load")
 RT_RUNTIME = "/proc/sys/kernel/sched_rt_runtime_us"
 SETTINGS = """
 sites = ( { name = "a"; addresses = "192.0.2.99"; } );
@@ -111,9 +110,9 @@ class MemifNode:
         name of a TAP interface there, that host's own traffic shares the link. Afterwards the node is of no more use: net_memif of
         DPDK 22.11 may crash when its peer goes while a worker polls."""
         core = LOADER_CORE if self.is_pinned else f"(0-{os.cpu_count() - 1})"
-        command = [LOADER, f"--lcores=0@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "--iova-mode=va", "-m",
-                   "128", f"--file-prefix={self.lab.prefix}load", "--log-level=*:error", "--", self.socket, str(seconds), str(queries),
-                   str(others), *self.pcaps, *([client[1]] if client else [])]
+        command = [helper("exception_load"), f"--lcores=0@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
+                   "--iova-mode=va", "-m", "128", f"--file-prefix={self.lab.prefix}load", "--log-level=*:error", "--",
+                   self.socket, str(seconds), str(queries), str(others), *self.pcaps, *([client[1]] if client else [])]
         host = client[0] if client else self.host
         with subprocess.Popen([*host.prefix(), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
 

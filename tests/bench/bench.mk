@@ -32,7 +32,10 @@ $(OBJ)/tests/bench/bench_workers: $(OBJ)/tests/bench/bench_workers_dpdk.o $(call
 $(OBJ)/tests/bench/exception_load: $(OBJ)/tests/bench/exception_load_dpdk.o $(OBJ)/dataplane/kernel_tap.o
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) $^ -o $@ $(DPDK_LIBS)
-BENCH_BINS := $(foreach t,bench_answer make_images plain_answers publish_images bench_workers exception_load,$(OBJ)/tests/bench/$(t))
+$(OBJ)/tests/bench/core_distance: $(OBJ)/tests/bench/core_distance.o
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) $^ -o $@ -pthread
+BENCH_BINS := $(foreach t,bench_answer make_images plain_answers publish_images bench_workers exception_load core_distance,$(OBJ)/tests/bench/$(t))
 bench-peers: deps all $(BENCH_BINS) ## answers a second beside Knot, NSD and gdnsd over veth
 	@scripts/bench-peers
 bench-link: deps all $(BENCH_BINS) ## answers a second over memif beside testpmd 5tswap

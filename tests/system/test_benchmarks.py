@@ -2,8 +2,10 @@
 """Each benchmark of the data plane runs, for a few seconds, and prints the figures under the names that others read."""
 import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -17,7 +19,9 @@ SCRIPTS = os.path.dirname(BUILD) + "/scripts"
 
 def figures(script, *arguments):
     """{(case, metric): figure} of one benchmark."""
-    done = subprocess.run(["/usr/bin/python3", f"{SCRIPTS}/{script}", *arguments], capture_output=True, text=True, timeout=100)
+    with tempfile.TemporaryDirectory() as kept:  # not beside real figures
+        done = subprocess.run(["/usr/bin/python3", f"{SCRIPTS}/{script}", *arguments], capture_output=True, text=True, timeout=100,
+                              env={**os.environ, "SIGNPOST_BENCH_DIR": kept})
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     found = {(f["case"], f["metric"]): f for f in map(json.loads, done.stdout.splitlines())}
     for figure in found.values():
@@ -39,13 +43,13 @@ def test_an_answer_takes_no_more_instructions_than_the_bar():
 
 
 def test_answers_over_memif_are_those_of_the_plain_way(link):
-    found = figures("bench-link", "--runs", "1", "--seconds", "1", "--many", "0", "--features")
+    found = figures("bench-link", "--patience", "0", "--runs", "1", "--seconds", "1", "--many", "0", "--features")
     assert found["a_edns_2addr", "compared_answers"]["value"] > 4096
     assert found["a_edns_2addr", "ratio_to_5tswap"]["value"] > 0
 
 
 def test_no_answer_mixes_two_tables(link):
-    found = figures("bench-publish", "--runs", "0", "--seconds", "1", "--many", "0", "--no-latency")
+    found = figures("bench-publish", "--patience", "0", "--runs", "0", "--seconds", "1", "--many", "0", "--no-latency")
     mixed = found["1000_per_s", "mixed_generations"]
     assert mixed["value"] == 0 and mixed["answers"] > 10000 and mixed["generations_seen"] > 10
 
@@ -55,3 +59,28 @@ def test_growth_is_measured():
     assert found["2_workers", "ratio_to_1_worker"]["value"] > 0
     assert found["all_worker", "ratio_to_plain"]["value"] > 0
     assert found["start_10_names", "first_answer_s"]["value"] < 10
+
+
+def test_what_is_not_built_is_said_in_a_line_with_the_target_that_builds_it(tmp_path):
+    done = subprocess.run(["/usr/bin/python3", f"{SCRIPTS}/bench-exception"], capture_output=True, text=True, timeout=20,
+                          env={**os.environ, "SIGNPOST_BIN": str(tmp_path), "FLAVOUR": "none"})
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "exception_load" in done.stderr and "signpost-dataplane" in done.stderr and "make bench-exception" in done.stderr
+
+
+def test_the_report_renews_tables_and_plots_and_keeps_the_words(tmp_path):
+    shutil.copy(os.path.dirname(BUILD) + "/docs/performance.md", tmp_path)
+    before = (tmp_path / "performance.md").read_text()
+    kept = tmp_path / "figures"
+    kept.mkdir()
+    figure = {"unit": "1/s", "runs": 3, "min": 1200, "max": 1400, "commit": "c", "cpu": "c"}
+    lines = [{**figure, "bench": "link", "case": "a_edns_2addr", "metric": "answers_per_s", "value": rate} for rate in (7654321, 1313)]
+    (kept / "link.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"bench": "li')
+    done = subprocess.run(["/usr/bin/python3", f"{SCRIPTS}/bench-report", "--docs", str(tmp_path)], capture_output=True, text=True,
+                          timeout=20, env={**os.environ, "SIGNPOST_BENCH_DIR": str(kept)})
+    assert done.returncode == 0 and "link.jsonl:3" in done.stderr
+    after = (tmp_path / "performance.md").read_text()
+    assert "1,313 (1,200 to 1,400)" in after and "7,654,321" not in after
+    pattern = "<!-- figures: link -->.*?<!-- end -->"
+    assert re.sub(pattern, "", before, flags=re.S) == re.sub(pattern, "", after, flags=re.S)
+    assert "1,313" in (tmp_path / "plots/link.svg").read_text()
