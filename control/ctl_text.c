@@ -129,6 +129,7 @@ void ctl_text_status(const json_t *r)
                  *latency = json_object_get(r, "verdict_to_wire"), *standby = json_object_get(r, "standby"), *alarm;
     char a[32], b[32], c[32];
     size_t i;
+    json_array_foreach(json_object_get(r, "alarms"), i, alarm) printf("ALARM: %s\n", json_string_value(alarm));
     printf("node %s of site %s, version %s, up %s, pid %lld\n", text_of(r, "node"), text_of(r, "site"),
            text_of(r, "version"), duration_of(r, "uptime", a), number_of(r, "pid"));
     printf("data plane: %s, %lld workers, pid %lld\n",
@@ -150,7 +151,6 @@ void ctl_text_status(const json_t *r)
     if (number_of(latency, "count"))
         printf("verdict to wire: last %s, median %s, p99 %s of %lld\n", duration_of(latency, "last", a),
                duration_of(latency, "median", b), duration_of(latency, "p99", c), number_of(latency, "count"));
-    json_array_foreach(json_object_get(r, "alarms"), i, alarm) printf("ALARM: %s\n", json_string_value(alarm));
     print_operators(json_object_get(r, "operators"), number_of(r, "operator_count"));
     putchar('\n');
     print_sites_table(json_object_get(r, "sites"));
@@ -249,11 +249,23 @@ void ctl_text_simulate(const json_t *r)
     json_array_foreach(json_object_get(r, "services"), i, service) print_explanation(service);
 }
 
+// A group of zeros alone goes without its title.
+static bool has_numbers(const json_t *object, bool skip_zero)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key,
+                        value) if (!json_is_integer(value) || json_integer_value(value) || !skip_zero) return true;
+    return false;
+}
+
 static void print_numbers(const char *title, const json_t *object, bool skip_zero)
 {
     const char *key;
     json_t *value;
     char text[32];
+    if (!has_numbers(object, skip_zero))
+        return;
     printf("%s\n", title);
     json_object_foreach((json_t *)object, key, value)
     {

@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "control/config_schema.h"
 #include "shared/log.h"
+
+enum { SUGGESTION_CAP = 256 };
 
 static uint64_t wall_s(void)
 {
@@ -205,6 +209,26 @@ static const struct config_service *left_without(const struct change *c, const s
     return NULL;
 }
 
+// The site or service whose name is nearest to the one that there is not, as a question; empty when none is near.
+static void suggest(const struct change *c, char text[SUGGESTION_CAP])
+{
+    const struct config *config = daemon_config(c->daemon);
+    const bool is_site = c->request->kind == OPERATOR_OF_SITE;
+    const unsigned count = is_site                                   ? config->site_count
+                           : c->request->kind == OPERATOR_OF_SERVICE ? config->service_count
+                                                                     : 0;
+    unsigned best = UINT_MAX;
+    const char *nearest = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = is_site ? config->sites[i].name : config->services[i].name;
+        if (config_schema_is_nearer(c->request->pattern, name, &best))
+            nearest = name;
+    }
+    text[0] = 0;
+    if (nearest)
+        snprintf(text, SUGGESTION_CAP, "did you mean \"%.200s\"? ", nearest);
+}
+
 static int may_be_done(struct change *c, char why[512])
 {
     static const char *const lists[OPERATOR_KIND_COUNT] = {"sites", "services", "sites"};
@@ -214,8 +238,10 @@ static int may_be_done(struct change *c, char why[512])
         return c->rc;
     }
     if (c->rc == 0 && c->count == 0) {
-        snprintf(why, 512, "no %s is called \"%.200s\"; `signpostctl %s` lists them", operator_kind_name(request->kind),
-                 request->pattern, lists[request->kind]);
+        char meant[SUGGESTION_CAP];
+        suggest(c, meant);
+        snprintf(why, 512, "no %s is called \"%.200s\"; %s`signpostctl %s` lists them",
+                 operator_kind_name(request->kind), request->pattern, meant, lists[request->kind]);
         return -ENOENT;
     }
     struct overrides *overrides = c->rc ? NULL : overrides_new(daemon_config(c->daemon), &c->states);

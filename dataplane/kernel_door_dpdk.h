@@ -3,10 +3,10 @@
 // query goes there, so that the kernel answers ARP, neighbour discovery and echo and serves TCP on the node's
 // addresses, which an operator gives to that interface.
 //
-// The workers only put frames into a ring, within a budget per turn; a thread of its own does the rest: system calls on
-// a TAP device, or bursts to vhost-net, whose thread in the kernel copies the frames. What the kernel sends waits in
-// another ring for worker 0. Full rings drop and count: no flood of frames for the kernel delays a query by more than
-// handing them over costs.
+// The workers only put frames into a ring, those of one burst a turn; a thread of its own does the rest: system calls
+// on a TAP device, or bursts to vhost-net, whose thread in the kernel copies the frames. What the kernel sends waits in
+// another ring for worker 0, which keeps to a budget. Full rings drop and count: no flood of frames for the kernel
+// delays a query by more than handing them over costs.
 #pragma once
 
 #include <stdbool.h>

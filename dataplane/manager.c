@@ -43,6 +43,7 @@ struct manager {
     struct pairing pairing;
     struct zone_job checking, queued; // zone images: with the checker, and the one next for it
     bool needs_publish;
+    bool has_told;                            // that it answers
     uint64_t zone_announced, order_announced; // generations of the last PUBLISHED
     struct image_checker *checker;
     struct image_store *store;
@@ -168,6 +169,10 @@ static void try_publish(struct manager *m)
         return;
     }
     m->needs_publish = false;
+    if (!m->has_told)
+        log_notice("answering: zone %llu, order %llu", (unsigned long long)m->pairing.zone->generation,
+                   (unsigned long long)m->pairing.order->generation);
+    m->has_told = true;
     struct counters_page *page = m->config.counters->page;
     count(&page->publications);
     counters_page_set(&page->published_at_ns, log_now_ns());
@@ -415,7 +420,7 @@ static void load_images(struct manager *m)
     if (rc < 0)
         return;
     if (pairing_accept(&m->pairing, zone, why) >= 0 && pairing_accept(&m->pairing, order, why) == 1) {
-        m->needs_publish = true;
+        m->needs_publish = m->has_told = true;
         try_publish(m);
         log_notice("answering from the last good images: zone %llu, order %llu", (unsigned long long)zone->generation,
                    (unsigned long long)order->generation);

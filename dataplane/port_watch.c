@@ -81,8 +81,7 @@ const char *port_trouble_text(enum port_trouble trouble)
     case PORT_TROUBLE_ERRORS:
         return "packets received with errors: cable, transceiver or switch port";
     case PORT_TROUBLE_KERNEL:
-        return "packets dropped between the port and the kernel's interface: more than its budget, or than the kernel "
-               "takes";
+        return "packets dropped between the port and the kernel's interface: more than the other side takes";
     case PORT_TROUBLE_COUNT:
         break;
     }

@@ -140,13 +140,11 @@ static void send_burst(struct worker *w, unsigned at, struct burst *b)
     note(&w->at[at].sent, sent);
 }
 
-// A full burst means that more is waiting: then what is for the kernel keeps to its budget.
-static void pass_to_kernel(struct worker *w, unsigned at, struct burst *b, bool is_full)
+// All of it: to hand a frame over costs no more than to free it. What the ring to the thread has no room for is
+// dropped.
+static void pass_to_kernel(struct worker *w, unsigned at, struct burst *b)
 {
-    const unsigned count = is_full && b->kernel_count > WORKER_KERNEL_BUDGET ? WORKER_KERNEL_BUDGET : b->kernel_count;
-    const unsigned taken = kernel_door_put(w->port[at].door, b->kernel, count);
-    if (count < b->kernel_count)
-        rte_pktmbuf_free_bulk(b->kernel + count, b->kernel_count - count);
+    const unsigned taken = kernel_door_put(w->port[at].door, b->kernel, b->kernel_count);
     if (taken == b->kernel_count)
         return;
     counters_add(w->counters, COUNTER_kernel_full, b->kernel_count - taken);
@@ -184,12 +182,13 @@ static unsigned serve_port(struct worker *w, unsigned at, uint64_t tsc)
     if (b.drop_count)
         rte_pktmbuf_free_bulk(b.drop, b.drop_count);
     if (b.kernel_count)
-        pass_to_kernel(w, at, &b, n == WORKER_BURST);
+        pass_to_kernel(w, at, &b);
     note(&w->at[at].received, n);
     return n;
 }
 
-// What the kernel sends by a port that it does not share; within the budget after a full burst.
+// What the kernel sends by a port that it does not share. A full burst means that more is waiting: then within the
+// budget.
 static unsigned carry_from_kernel(struct worker *w, unsigned at, bool is_full)
 {
     const struct port *port = &w->port[at];

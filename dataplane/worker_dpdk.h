@@ -21,8 +21,9 @@ enum {
     // Empty turns before the first wait. Fewer: a wake-up for nearly every query of a steady stream. More: idle turns
     // cost processor time that other programs on the machine want; 256 turns are some 10 us.
     WORKER_SPIN_TURNS = 256,
-    // Packets to the kernel, and from it, in a turn whose burst was full: then queries are waiting. Fewer: a flood
-    // starves TCP and routing. More: it costs answers.
+    // Packets from the kernel in a turn whose burst was full: then queries are waiting. Fewer: TCP and routing starve.
+    // More: it costs answers. Packets to the kernel have no budget but the burst that they came in and the ring behind
+    // it: a stream's packets come one behind the other, and one that loses a quarter of them goes at a fourth.
     WORKER_KERNEL_BUDGET = 8,
     // Ports without a descriptor to wait on are polled at intervals that grow from the first to the second number.
     WORKER_SLEEP_MIN_US = 20,

@@ -56,7 +56,7 @@ enum {
     X(nd_replies, "neighbour solicitations answered")                                                                  \
     X(echo_replies, "ICMP and ICMPv6 echo requests answered")                                                          \
     X(kernel_packets, "packets passed to the kernel")                                                                  \
-    X(kernel_full, "packets for the kernel dropped: over its budget, or its interface takes them too slowly")          \
+    X(kernel_full, "packets for the kernel dropped: its interface takes them too slowly")                              \
     X(drop_not_ready, "queries dropped because no table was there yet")                                                \
     X(drop_ethernet, "frames dropped: too short or of another EtherType")                                              \
     X(drop_ip, "packets dropped: malformed IP header")                                                                 \

@@ -7,4 +7,6 @@ test-nic: deps all $(OBJ)/tests/nic/show_counters ## the data plane on emulated 
 .PHONY: test-nic
 bench-exception: deps all $(OBJ)/tests/bench/exception_load ## what a flood for the kernel costs answers on a port that DPDK owns
 	@scripts/bench-exception
-.PHONY: bench-exception
+bench-exception-tcp: deps all $(OBJ)/tests/bench/exception_load ## what TCP through the data plane to the kernel is worth beside queries
+	@scripts/bench-exception-tcp
+.PHONY: bench-exception bench-exception-tcp

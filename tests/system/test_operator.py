@@ -130,6 +130,8 @@ def test_what_is_not_there_is_said(world):
             (("service", f"{WWW}/nyc", "down"), 1, "no service is called"),
             (("address", "192.0.2.77", "down"), 1, "no address is called"),
             (("site", "nyc", "down"), 1, "no site is called"),
+            (("site", "asm", "down"), 1, 'did you mean "ams"?'),
+            (("service", WWW[:-1], "down"), 1, f'did you mean "{WWW}"?'),
             (("address", "192.0.2.1", "up"), 2, "is said of sites"),
             (("service", WWW, "sideways"), 2, "wanted"),
             (("service", f"{WWW}/ams", "down", "--for", "2y"), 2, "duration"),
