@@ -8,7 +8,7 @@
 #include "table/zone_builder_private.h"
 
 #define HASH_SEED 0x5167f0a57c0de5edull
-enum { CACHE_LINE_BYTES = 64, RECORD_FRAME_LEN = 12, SLOT_MIN = 8 };
+enum { RECORD_FRAME_LEN = 12, SLOT_MIN = 8 };
 
 struct layout {
     struct zone_builder *b;
@@ -64,6 +64,39 @@ static unsigned type_count(const struct zone_builder *b, const struct builder_no
         last = b->record[i].type;
     }
     return count;
+}
+
+// Sets of addresses, which the short way answers with, stand behind their node.
+static bool is_beside_node(uint16_t type)
+{
+    return type == TYPE_A || type == TYPE_AAAA;
+}
+
+// The records of one type from `first` on: their number, what they take as a set if no name is compressed, and the
+// first one of the next type.
+static unsigned measure_set(const struct zone_builder *b, uint32_t first, uint64_t *wire_len, uint32_t *next)
+{
+    unsigned count = 0;
+    uint32_t i = first;
+    *wire_len = 0;
+    for (; i != BUILDER_NONE && b->record[i].type == b->record[first].type; i = b->record[i].next) {
+        *wire_len += RECORD_FRAME_LEN + b->record[i].rdata_len;
+        count++;
+    }
+    *next = i;
+    return count;
+}
+
+// Bytes from a node to the next one.
+static uint64_t node_stride(const struct zone_builder *b, const struct builder_node *n)
+{
+    uint64_t bytes = zone_node_bytes(type_count(b, n), n->name_len), wire_len;
+    for (uint32_t first = n->first_record, next; first != BUILDER_NONE; first = next) {
+        measure_set(b, first, &wire_len, &next);
+        if (is_beside_node(b->record[first].type))
+            bytes += zone_set_lines(wire_len) * ZONE_LINE_BYTES;
+    }
+    return bytes;
 }
 
 // Writes a name of the rdata. A name in the zone ends in a pointer to the apex, left open; its place is returned in
@@ -199,17 +232,8 @@ static int64_t put_extras(struct layout *l, uint32_t owner, uint32_t first, unsi
     return 0;
 }
 
-// A set that fits into a cache line shall not touch two: out of a million names each line is a miss.
-static int align_to_line(struct layout *l, uint64_t len)
-{
-    const uint64_t at = l->len % CACHE_LINE_BYTES;
-    if (len > CACHE_LINE_BYTES || at + len <= CACHE_LINE_BYTES)
-        return 0;
-    return layout_add(l, CACHE_LINE_BYTES - at) < 0 ? -ENOMEM : 0;
-}
-
-// Writes the set of `count` records from `first` on. Offset, or negative.
-static int64_t put_rrset(struct layout *l, uint32_t owner, uint32_t first, unsigned count, uint32_t ttl)
+// Writes the set of `count` records from `first` on, to `place` or, when that is 0, to the end. Offset, or negative.
+static int64_t put_rrset(struct layout *l, uint32_t owner, uint32_t first, unsigned count, uint32_t ttl, uint32_t place)
 {
     struct zone_builder *b = l->b;
     const struct builder_node *apex = &b->node[b->zone[b->node[owner].zone].apex];
@@ -224,8 +248,8 @@ static int64_t put_rrset(struct layout *l, uint32_t owner, uint32_t first, unsig
     record = first;
     for (unsigned i = 0; i < count && at == 0; i++, record = b->record[record].next)
         put_record(l, &w, apex, &b->record[record], ttl);
-    at = at < 0 ? at : align_to_line(l, sizeof(struct rrset) + w.len);
-    at = at < 0 ? at : layout_add(l, sizeof(struct rrset) + w.len);
+    if (at == 0)
+        at = place ? place : layout_add(l, sizeof(struct rrset) + w.len);
     if (at >= 0) {
         struct rrset *set = layout_at(l, (uint32_t)at);
         *set = (struct rrset){.wire_len = w.len,
@@ -256,18 +280,18 @@ static int put_node_rrsets(struct layout *l, uint32_t node)
     struct zone_builder *b = l->b;
     const struct builder_node *n = &b->node[node];
     unsigned ref_at = 0;
-    for (uint32_t first = n->first_record; first != BUILDER_NONE;) {
+    uint32_t beside = n->image_at + (uint32_t)(zone_node_bytes(type_count(b, n), n->name_len) / 8);
+    for (uint32_t first = n->first_record, next; first != BUILDER_NONE; first = next) {
         const uint16_t type = b->record[first].type;
-        unsigned count = 0;
-        uint32_t next = first;
-        for (; next != BUILDER_NONE && b->record[next].type == type; next = b->record[next].next)
-            count++;
-        int64_t at = put_rrset(l, node, first, count, b->record[first].ttl);
+        uint64_t wire_len;
+        const unsigned count = measure_set(b, first, &wire_len, &next);
+        const uint16_t lines = is_beside_node(type) ? (uint16_t)zone_set_lines(wire_len) : 0;
+        int64_t at = put_rrset(l, node, first, count, b->record[first].ttl, lines ? beside : 0);
         if (at < 0)
             return (int)at;
         struct rrset_ref *ref = (struct rrset_ref *)((struct zone_node *)layout_at(l, n->image_at) + 1) + ref_at++;
-        *ref = (struct rrset_ref){type, 0, (uint32_t)at};
-        first = next;
+        *ref = (struct rrset_ref){type, lines, (uint32_t)at};
+        beside += lines * (ZONE_LINE_BYTES / 8u);
     }
     return 0;
 }
@@ -322,7 +346,8 @@ static int put_zone_entry(struct layout *l, uint32_t zone)
     const uint8_t *tail = builder_rdata(b, soa) + soa->rdata_len - 20;
     uint32_t minimum = (uint32_t)tail[16] << 24 | (uint32_t)tail[17] << 16 | (uint32_t)tail[18] << 8 | tail[19];
     uint32_t first = (uint32_t)(soa - b->record);
-    int64_t negative = put_rrset(l, z->apex, first, 1, soa->ttl < minimum ? soa->ttl : minimum); // RFC 2308 section 3
+    int64_t negative =
+        put_rrset(l, z->apex, first, 1, soa->ttl < minimum ? soa->ttl : minimum, 0); // RFC 2308 section 3
     if (negative < 0)
         return (int)negative;
     uint32_t soa_at = 0;
@@ -354,7 +379,7 @@ static int reserve_sections(struct layout *l)
         if (n->is_hidden && !is_in_image(b, i))
             continue;
         n->image_at = (uint32_t)(node_bytes / 8);
-        node_bytes += zone_node_bytes(type_count(b, n), n->name_len);
+        node_bytes += node_stride(b, n);
         l->node_count++;
         if (node_bytes > IMAGE_MAX_BYTES)
             return -E2BIG;

@@ -114,24 +114,35 @@ static uint64_t node_bytes(const struct check *c, uint32_t at)
     return bytes;
 }
 
-// First pass: where nodes and record sets start.
+// Bytes from the node at `at`, which is good, to the next one.
+static uint64_t node_stride(const struct check *c, uint32_t at)
+{
+    const struct zone_node *node = (const struct zone_node *)image_at(c->image, at);
+    const struct rrset_ref *ref = zone_node_refs(node);
+    uint64_t bytes = zone_node_bytes(node->rrset_count, node->name_len);
+    for (unsigned i = 0; i < node->rrset_count; i++)
+        bytes += ref[i].lines * (uint64_t)ZONE_LINE_BYTES;
+    return bytes;
+}
+
+// First pass: where nodes start.
 static int mark_starts(const struct check *c)
 {
     uint32_t nodes = 0;
     for (uint32_t at = c->index->node_at; at < c->index->node_end; nodes++) {
-        uint64_t bytes = node_bytes(c, at);
-        if (bytes == 0)
+        if (node_bytes(c, at) == 0)
             return refuse(c, "a node is damaged");
+        const uint64_t stride = node_stride(c, at);
+        if (stride > (uint64_t)(c->index->node_end - at) * 8)
+            return refuse(c, "a node's addresses lie outside the nodes");
         mark(c, at);
-        at += (uint32_t)(bytes / 8);
+        at += (uint32_t)(stride / 8);
     }
     return nodes == c->index->node_count ? 0 : refuse(c, "the number of nodes is wrong");
 }
 
-static int check_rrset(const struct check *c, uint32_t at)
+static int check_set(const struct check *c, uint32_t at)
 {
-    if (at < c->index->rrset_at || at >= c->index->rrset_end)
-        return refuse(c, "a record set lies outside its section");
     int rc = image_check_rrset(c->image, c->len, at, c->why);
     if (rc < 0)
         return rc;
@@ -140,8 +151,30 @@ static int check_rrset(const struct check *c, uint32_t at)
     for (unsigned i = 0; i < set->extra_count; i++)
         if (!is_node(c, extra[i].node_at))
             return refuse(c, "an extra does not name a node");
-    mark(c, at);
     return 0;
+}
+
+// A set that is not behind a node.
+static int check_rrset(const struct check *c, uint32_t at)
+{
+    if (at < c->index->rrset_at || at >= c->index->rrset_end)
+        return refuse(c, "a record set lies outside its section");
+    int rc = check_set(c, at);
+    if (rc == 0)
+        mark(c, at);
+    return rc;
+}
+
+// A set behind its node, at `at`, if the node says the same. No mark: there only nodes have them.
+static int check_set_beside(const struct check *c, const struct rrset_ref *ref, uint32_t at)
+{
+    if (ref->rrset_at != at)
+        return refuse(c, "a node's addresses do not stand behind it");
+    const int rc = check_set(c, at);
+    if (rc < 0)
+        return rc;
+    const struct rrset *set = (const struct rrset *)image_at(c->image, at);
+    return zone_set_lines(set->wire_len) == ref->lines ? 0 : refuse(c, "a node's addresses have another length");
 }
 
 // A name must end in its zone's apex: answers point into the question to where the apex starts.
@@ -152,6 +185,23 @@ static bool is_in_zone(const struct check *c, const struct zone_node *node)
         return false;
     const struct zone_node *apex = (const struct zone_node *)image_at(c->image, entry->apex_at);
     return name_is_at_or_below(zone_node_name(node), node->name_len, zone_node_name(apex), apex->name_len);
+}
+
+static int check_sets(const struct check *c, const struct zone_node *node)
+{
+    const struct rrset_ref *ref = zone_node_refs(node);
+    const uint64_t node_len = zone_node_bytes(node->rrset_count, node->name_len);
+    uint64_t beside = ((uint64_t)((const uint8_t *)node - (const uint8_t *)c->image) + node_len) / 8;
+    for (unsigned i = 0; i < node->rrset_count; i++) {
+        const int rc = ref[i].lines ? check_set_beside(c, &ref[i], (uint32_t)beside) : check_rrset(c, ref[i].rrset_at);
+        if (rc < 0)
+            return rc;
+        const struct rrset *set = (const struct rrset *)image_at(c->image, ref[i].rrset_at);
+        if (set->type != ref[i].type)
+            return refuse(c, "a record set is of another type than its node says");
+        beside += ref[i].lines * (ZONE_LINE_BYTES / 8u);
+    }
+    return 0;
 }
 
 static int check_node(const struct check *c, const struct zone_node *node)
@@ -170,16 +220,7 @@ static int check_node(const struct check *c, const struct zone_node *node)
     }
     if ((node->flags & (NODE_CUT | NODE_BELOW_CUT)) && !node->cut_at)
         return refuse(c, "a delegation does not name itself");
-    const struct rrset_ref *ref = zone_node_refs(node);
-    for (unsigned i = 0; i < node->rrset_count; i++) {
-        int rc = check_rrset(c, ref[i].rrset_at);
-        if (rc < 0)
-            return rc;
-        const struct rrset *set = (const struct rrset *)image_at(c->image, ref[i].rrset_at);
-        if (set->type != ref[i].type)
-            return refuse(c, "a record set is of another type than its node says");
-    }
-    return 0;
+    return check_sets(c, node);
 }
 
 static int check_zones(const struct check *c)
@@ -219,7 +260,7 @@ static int check_all(struct check *c)
         rc = mark_starts(c);
     for (uint32_t at = c->index->node_at; rc == 0 && at < c->index->node_end;) {
         rc = check_node(c, (const struct zone_node *)image_at(c->image, at));
-        at += (uint32_t)(node_bytes(c, at) / 8);
+        at += (uint32_t)(node_stride(c, at) / 8);
     }
     if (rc == 0)
         rc = check_zones(c);

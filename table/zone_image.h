@@ -59,9 +59,9 @@ struct zone_index {
     uint32_t slot_at, slot_mask; // slots: a power of two, at most half full
     uint32_t probe_limit;        // no name stands further than this many slots from its place
     uint32_t label_limit;        // labels of the longest name; longer suffixes need not be tried
-    uint32_t node_at, node_end;  // nodes, one behind the other; in 8-byte units
+    uint32_t node_at, node_end;  // nodes, one behind the other, each with its addresses; in 8-byte units
     uint32_t node_count;
-    uint32_t rrset_at, rrset_end; // record sets with their patches and extras
+    uint32_t rrset_at, rrset_end; // the other record sets, and patches and extras
     uint32_t zone_at, zone_count; // struct zone_entry
     uint32_t settings_at;
     uint32_t region_at, region_units; // region map, its length in 8-byte units; 0: none
@@ -91,7 +91,8 @@ struct zone_node {
     uint16_t rrset_count;
     uint8_t name_len, label_count;
     uint32_t tag; // the slot's tag
-    // followed by struct rrset_ref[rrset_count] sorted by type, then the lower-case name, zero-filled to the node's end
+    // followed by struct rrset_ref[rrset_count] sorted by type, then the lower-case name, zero-filled to the node's
+    // end; behind that the node's sets of type A and AAAA, in this order, each in whole lines
 };
 static_assert(sizeof(struct zone_node) == 24, "nodes are multiples of 8 bytes");
 
@@ -102,6 +103,13 @@ static inline uint64_t zone_node_bytes(unsigned rrset_count, unsigned name_len)
     const uint64_t name = name_len < 16 ? 16 : (name_len + 7u) & ~7u;
     return (sizeof(struct zone_node) + rrset_count * sizeof(struct rrset_ref) + name + ZONE_LINE_BYTES - 1) /
            ZONE_LINE_BYTES * ZONE_LINE_BYTES;
+}
+
+// Lines of a set behind its node. Together they stand in one page, and what the hash slot says of the node says where
+// its set is as well: both can be asked for at once.
+static inline uint64_t zone_set_lines(uint64_t wire_len)
+{
+    return (sizeof(struct rrset) + wire_len + ZONE_LINE_BYTES - 1) / ZONE_LINE_BYTES;
 }
 
 struct zone_entry {

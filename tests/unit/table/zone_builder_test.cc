@@ -208,6 +208,56 @@ TEST(ZoneBuilder, a_hundred_thousand_names_are_all_found)
     EXPECT_LT(zone_image_index(image.get())->probe_limit, 64u);
 }
 
+// One hash slot then says where both stand, and they share a page.
+TEST(ZoneImage, addresses_stand_in_lines_behind_their_node_or_the_image_is_refused)
+{
+    ZoneSource source;
+    std::string zone = soa + "www 60 A 192.0.2.1\nwww 60 A 192.0.2.2\nwww 60 AAAA 2001:db8::1\nwww 60 TXT x\n";
+    for (int i = 0; i < 200; i++)
+        zone += "many 60 AAAA 2001:db8::" + std::to_string(i) + "\n";
+    source.zone("example.com.", zone);
+    Image image = source.build();
+    const auto find = [](const void *from, const char *qname) {
+        zone_key key;
+        const auto wire = dns_text::name(qname);
+        zone_key_init(&key, wire.data(), static_cast<unsigned>(wire.size()));
+        return zone_image_find(from, &key);
+    };
+    const auto *www = reinterpret_cast<const uint8_t *>(find(image.get(), "www.example.com."));
+    const auto set_at = [&](uint16_t type) {
+        const auto *node = reinterpret_cast<const zone_node *>(www);
+        return reinterpret_cast<const uint8_t *>(zone_node_rrset(image.get(), node, type)) - www;
+    };
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(www) % 64, reinterpret_cast<uintptr_t>(image.get()) % 64);
+    EXPECT_EQ(set_at(1), 128) << "24 octets, three references, the name: two lines";
+    EXPECT_EQ(set_at(28), 192);
+    EXPECT_GT(set_at(16), 192 + 64) << "elsewhere";
+    const zone_node *many = find(image.get(), "many.example.com.");
+    EXPECT_EQ(zone_node_refs(many)->lines, (32 + 200 * 28 + 63) / 64);
+
+    const struct {
+        unsigned ref;
+        int lines, rrset_at;
+        const char *why;
+    } rows[] = {
+        {0, 1, 0, "damaged"}, // the next node would start in the middle
+        {0, -1, 0, "damaged"}, {0, 0, 8, "stand behind it"},       {2, 0, -8, "stand behind it"},
+        {1, 1, 0, "damaged"},  {0, 60000, 0, "outside the nodes"},
+    };
+    const auto *header = static_cast<const image_header *>(image.get());
+    for (const auto &row : rows) {
+        std::unique_ptr<uint64_t[]> copy(new uint64_t[image.len / 8]);
+        memcpy(copy.get(), header, image.len);
+        auto *ref = const_cast<rrset_ref *>(zone_node_refs(find(copy.get(), "www.example.com."))) + row.ref;
+        ref->lines = static_cast<uint16_t>(ref->lines + row.lines);
+        ref->rrset_at = static_cast<uint32_t>(static_cast<int>(ref->rrset_at) + row.rrset_at);
+        reinterpret_cast<image_header *>(copy.get())->checksum = image_checksum(copy.get(), image.len);
+        char why[IMAGE_TEXT_CAP] = "";
+        EXPECT_EQ(zone_image_check(copy.get(), image.len, why), -EBADMSG) << row.why;
+        EXPECT_THAT(why, HasSubstr(row.why));
+    }
+}
+
 TEST(ZoneImage, any_damaged_image_is_refused_by_its_checksum)
 {
     ZoneSource source;
