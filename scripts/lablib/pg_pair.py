@@ -113,7 +113,13 @@ class Cluster:
 
     def cpu_s(self):
         """Processor seconds of the server and all its backends, ended ones included."""
-        return cpu_of([self.process.pid], with_ended_children=True) + cpu_of(children_of(self.process.pid))
+        pid = self.process.pid
+        for _ in range(100):  # a backend that ends between the two readings would be in neither
+            children = children_of(pid)
+            seconds = cpu_of([pid], with_ended_children=True) + cpu_of(children)
+            if children_of(pid) == children:
+                break
+        return seconds
 
 
 class Pair:
