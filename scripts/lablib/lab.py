@@ -185,6 +185,16 @@ class Host:
         return in_namespace(self.namespace, lambda: socket.socket(*arguments))
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def end(*_):
+    """The program cleans up and ends; a second signal neither stops that nor meets the interpreter on its way out."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(1)
+
+
 class Lab:
     """Use as a context manager. Everything it made goes at the end, also after an exception or a signal, and also when
     it did not even come up."""
@@ -204,8 +214,8 @@ class Lab:
     def __enter__(self):
         atexit.register(self.close)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, lambda *_: sys.exit(1))
+            for number in ENDING:
+                signal.signal(number, end)
         try:
             self.directory = tempfile.mkdtemp(prefix=f"{FOLDER}{self.prefix}-")
             self.add_switch(self.bridge)
