@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unaligned words and blocks in memory order, and ones' complement sums; for the stages of the short way. Pure.
+// Unaligned words and blocks in memory order, and ones' complement sums; for those who read packets. Pure.
 #pragma once
 
 #include <stdint.h>
@@ -18,6 +18,13 @@ static inline uint16_t load16(const void *p)
     uint16_t v;
     memcpy(&v, p, 2);
     return v;
+}
+
+// The number in network order.
+static inline uint16_t load_be16(const void *p)
+{
+    const uint8_t *octet = (const uint8_t *)p;
+    return (uint16_t)(octet[0] << 8 | octet[1]);
 }
 
 static inline uint32_t load32(const void *p)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/bytes.h"
 #include "dataplane/checksum.h"
 #include "dataplane/loop_port.h"
 #include "dataplane/neighbour.h"
@@ -30,11 +31,6 @@ struct udp_place {
     unsigned udp_len;
     bool is_ipv6;
 };
-
-static inline unsigned get_u16(const uint8_t *p)
-{
-    return (unsigned)(p[0] << 8 | p[1]);
-}
 
 static inline void put_u16(uint8_t *p, unsigned v)
 {
@@ -71,7 +67,7 @@ bool packet_is_our_address(const struct answer_context *context, const uint8_t *
 // A source that must not be answered: it cannot be a client, or answering it could start a loop (echo, qotd, chargen).
 static bool is_bad_source(const struct udp_place *u)
 {
-    if (loop_port_is(get_u16(u->udp)))
+    if (loop_port_is(load_be16(u->udp)))
         return true;
     const uint8_t *a = u->source;
     if (memcmp(a, u->destination, u->is_ipv6 ? 16 : 4) == 0)
@@ -146,9 +142,9 @@ static enum packet_verdict handle_udp(struct answer_context *context, const stru
 {
     if (len < UDP_LEN)
         return drop(context, COUNTER_drop_udp);
-    if (get_u16(u->udp + 2) != PORT_DNS)
+    if (load_be16(u->udp + 2) != PORT_DNS)
         return pass(context, port, COUNTER_drop_not_ours);
-    u->udp_len = get_u16(u->udp + 4);
+    u->udp_len = load_be16(u->udp + 4);
     if (u->udp_len < UDP_LEN || u->udp_len > len)
         return drop(context, COUNTER_drop_udp);
     return answer_udp(context, port, u, frame, cap, checksum, reply_len);
@@ -160,7 +156,7 @@ static enum packet_verdict handle_ipv4(struct answer_context *context, const str
 {
     if (len < IPV4_LEN || ip[0] >> 4 != 4 || (ip[0] & 0xf) < 5)
         return drop(context, COUNTER_drop_ip);
-    const unsigned total = get_u16(ip + 2), header_len = (ip[0] & 0xfu) * 4;
+    const unsigned total = load_be16(ip + 2), header_len = (ip[0] & 0xfu) * 4;
     if (total > len || total < header_len) // the frame may be padded, never shorter
         return drop(context, COUNTER_drop_ip);
     if (checksum_fold(checksum_add(0, ip, header_len)) != 0xffff)
@@ -168,7 +164,7 @@ static enum packet_verdict handle_ipv4(struct answer_context *context, const str
     if (!packet_is_our_address(context, ip + 16, false))
         return context->zone_image ? pass(context, port, COUNTER_drop_not_ours)
                                    : pass(context, port, COUNTER_drop_not_ready);
-    if (get_u16(ip + 6) & 0x3fff)
+    if (load_be16(ip + 6) & 0x3fff)
         return pass(context, port, COUNTER_drop_fragment);
     if (header_len != IPV4_LEN) // IP options: rare enough for the kernel
         return pass(context, port, COUNTER_drop_ip);
@@ -189,7 +185,7 @@ static enum packet_verdict handle_ipv6(struct answer_context *context, const str
 {
     if (len < IPV6_LEN || ip[0] >> 4 != 6)
         return drop(context, COUNTER_drop_ip);
-    const unsigned payload = get_u16(ip + 4);
+    const unsigned payload = load_be16(ip + 4);
     if (payload > len - IPV6_LEN)
         return drop(context, COUNTER_drop_ip);
     if (!port->has_kernel && ip[6] == NEIGHBOUR_PROTOCOL_ICMPV6) {
@@ -215,11 +211,11 @@ enum packet_verdict packet_handle_plain(struct answer_context *context, const st
 {
     if (len < ETHERNET_LEN)
         return drop(context, COUNTER_drop_ethernet);
-    unsigned at = ETHERNET_LEN, type = get_u16(frame + 12);
+    unsigned at = ETHERNET_LEN, type = load_be16(frame + 12);
     for (unsigned tags = 0; tags < VLAN_MAX && (type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ); tags++) {
         if (len - at < VLAN_LEN)
             return drop(context, COUNTER_drop_ethernet);
-        type = get_u16(frame + at + 2);
+        type = load_be16(frame + at + 2);
         at += VLAN_LEN;
     }
     // To our own hardware address, or for neighbour discovery to a group; a switch floods other stations' frames to us.

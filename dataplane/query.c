@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-enum { RECORD_MAX = 64 }; // records behind the question that we walk; more is malformed for a query
+#include "dataplane/bytes.h"
 
-static inline uint16_t get_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
+enum { RECORD_MAX = 64 }; // records behind the question that we walk; more is malformed for a query
 
 // Folds A-Z in eight octets at once: an octet is upper case when adding 63 - 26 sets its top bit but adding 63 does
 // not.
@@ -76,8 +73,8 @@ static unsigned parse_records(struct query *q, const uint8_t *msg, unsigned at, 
         at = skip_name(msg, at, len);
         if (at == 0 || len - at < 10)
             return RCODE_FORMERR;
-        const uint16_t type = get_u16(msg + at), class = get_u16(msg + at + 2), rdata_len = get_u16(msg + at + 8);
-        const uint32_t ttl = (uint32_t)get_u16(msg + at + 4) << 16 | get_u16(msg + at + 6);
+        const uint16_t type = load_be16(msg + at), class = load_be16(msg + at + 2), rdata_len = load_be16(msg + at + 8);
+        const uint32_t ttl = (uint32_t)load_be16(msg + at + 4) << 16 | load_be16(msg + at + 6);
         at += 10;
         if (rdata_len > len - at)
             return RCODE_FORMERR;
@@ -108,22 +105,22 @@ enum query_verdict query_parse(struct query *q, const uint8_t *msg, unsigned len
 {
     if (len < DNS_HEADER_LEN)
         return QUERY_DROP_SHORT;
-    q->flags = get_u16(msg + 2);
+    q->flags = load_be16(msg + 2);
     if (q->flags & DNS_FLAG_QR)
         return QUERY_DROP_RESPONSE;
     q->has_question = false;
     q->question_end = DNS_HEADER_LEN;
     memset(&q->edns, 0, sizeof q->edns);
-    const unsigned qdcount = get_u16(msg + 4), ancount = get_u16(msg + 6), nscount = get_u16(msg + 8),
-                   arcount = get_u16(msg + 10);
+    const unsigned qdcount = load_be16(msg + 4), ancount = load_be16(msg + 6), nscount = load_be16(msg + 8),
+                   arcount = load_be16(msg + 10);
     unsigned at = DNS_HEADER_LEN;
     if (qdcount > 0) {
         const unsigned name_len = parse_name(&q->key, msg, at, len);
         at += name_len;
         if (name_len == 0 || len - at < 4)
             return fail(q, (q->flags & DNS_OPCODE_MASK) ? RCODE_NOTIMP : RCODE_FORMERR);
-        q->qtype = get_u16(msg + at);
-        q->qclass = get_u16(msg + at + 2);
+        q->qtype = load_be16(msg + at);
+        q->qclass = load_be16(msg + at + 2);
         at += 4;
         q->question_end = (uint16_t)at;
         q->has_question = qdcount == 1;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/bytes.h"
 #include "dataplane/checksum.h"
 
 enum {
@@ -19,11 +20,6 @@ enum {
     ALL_RIGHT = 0xffff // a sum with its checksum in it
 };
 
-static unsigned get_u16(const uint8_t *p)
-{
-    return (unsigned)(p[0] << 8 | p[1]);
-}
-
 // Length of the IP header when it is such as we write and, over IPv4, whole; else 0.
 static unsigned ip_header_len(const uint8_t *ip, unsigned type)
 {
@@ -39,20 +35,20 @@ unsigned stranded_answer_len(const uint8_t *frame, const uint8_t mac[6])
 {
     unsigned type_at = TYPE_AT;
     for (unsigned tags = 0; tags < VLAN_MAX; tags++) {
-        const unsigned type = get_u16(frame + type_at);
+        const unsigned type = load_be16(frame + type_at);
         if (type == 0x8100 || type == 0x88a8)
             type_at += VLAN_LEN;
     }
     const uint8_t *ip = frame + type_at + 2;
-    const unsigned head = ip_header_len(ip, get_u16(frame + type_at));
+    const unsigned head = ip_header_len(ip, load_be16(frame + type_at));
     if (head == 0 || memcmp(frame + MAC_LEN, mac, MAC_LEN) != 0 || memcmp(frame, mac, MAC_LEN) == 0)
         return 0;
     const bool is_ipv6 = head == IPV6_LEN;
     const uint8_t *udp = ip + head, *addresses = is_ipv6 ? ip + 8 : ip + 12;
-    const unsigned udp_len = get_u16(udp + 4), len = (unsigned)(udp - frame) + udp_len;
-    const unsigned ip_len = is_ipv6 ? get_u16(ip + 4) + IPV6_LEN : get_u16(ip + 2);
+    const unsigned udp_len = load_be16(udp + 4), len = (unsigned)(udp - frame) + udp_len;
+    const unsigned ip_len = is_ipv6 ? load_be16(ip + 4) + IPV6_LEN : load_be16(ip + 2);
     if (udp_len < UDP_LEN + DNS_HEADER || len > STRANDED_ANSWER_MAX || ip_len != head + udp_len ||
-        get_u16(udp) != PORT_DNS || !(udp[UDP_LEN + 2] & 0x80)) // a response
+        load_be16(udp) != PORT_DNS || !(udp[UDP_LEN + 2] & 0x80)) // a response
         return 0;
     const uint64_t pseudo = checksum_pseudo(addresses, is_ipv6, udp_len, PROTOCOL_UDP);
     return checksum_fold(checksum_add(pseudo, udp, udp_len)) == ALL_RIGHT ? len : 0;
