@@ -80,9 +80,5 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
 
 void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN])
 {
-    const unsigned words = is_ipv6 ? 5 : 3;
-    for (unsigned lane = count; lane < SIPHASH_LANES; lane++)
-        for (unsigned i = 0; i < words; i++)
-            batch->word[i][lane] = 0;
-    siphash_lanes(batch->hash, (const uint64_t(*)[SIPHASH_LANES])batch->word, words, secret);
+    siphash_lanes(batch->hash, batch->word, is_ipv6 ? 5 : 3, count, secret);
 }

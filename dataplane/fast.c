@@ -78,7 +78,8 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
-    b->by_region_count = b->by_bucket_count = b->missed_count = b->with_cookie_count = 0;
+    b->by_region_count = b->by_bucket_count = b->missed_count = 0;
+    b->cookies[0].count = b->cookies[1].count = 0;
     b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
     b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
     b->mac = port->mac;
@@ -150,7 +151,7 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
         fast_steer(&burst, slot);
     if (burst.missed_count)
         fast_miss(&burst, slot);
-    if (burst.with_cookie_count)
+    if (burst.cookies[0].count + burst.cookies[1].count > 0)
         fast_cookies(&burst);
     if (burst.rate_limit)
         fast_limit(&burst, slot, count);

@@ -9,7 +9,7 @@
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
 //   fast_steer   only for services whose answer depends on the client: which one?
 //   fast_miss    only for names and types that were not found: NXDOMAIN, NODATA, REFUSED, wildcards
-//   fast_cookies only for queries with cookies: hashed side by side
+//   fast_cookies only for queries with cookies: hashed side by side, from where fast_parse put them
 //   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
 //
@@ -20,6 +20,7 @@
 // added, a factor of 256 is a swap of octets, and zero is "right" (RFC 1071 section 2, RFC 1624).
 #pragma once
 
+#include "dataplane/cookie.h"
 #include "dataplane/fast_shape.h"
 #include "dataplane/packet.h"
 #include "table/order_image.h"
@@ -101,6 +102,14 @@ struct fast_family {
     bool has_more_addresses;                                // more than the one in `expected`
 } __attribute__((aligned(16)));
 
+// Queries of clients of one family whose cookie is to be answered.
+struct fast_cookies {
+    unsigned count;
+    struct fast_query *query[PACKET_BURST_MAX];
+    struct cookie_batch batch; // a lane for each
+};
+static_assert((int)PACKET_BURST_MAX <= (int)COOKIE_BATCH_MAX, "the cookies of a burst are hashed at once");
+
 struct fast_burst {
     struct fast_family family[2];
     const uint8_t *mac;    // of the port
@@ -117,7 +126,7 @@ struct fast_burst {
     uint64_t now_ns;
     bool is_checksum_trusted;
     bool answers_subnets, answers_cookies; // which options, by the settings
-    unsigned by_region_count, by_bucket_count, missed_count, with_cookie_count;
+    unsigned by_region_count, by_bucket_count, missed_count;
     unsigned plain_count, answer_count;
     uint64_t marks;                    // their sum over the answers
     uint32_t now_s;                    // wall clock
@@ -125,9 +134,9 @@ struct fast_burst {
     // Queries for services whose answer depends on the client: on its region, and maybe more, or not on
     // that.
     struct fast_query *by_region[PACKET_BURST_MAX], *by_bucket[PACKET_BURST_MAX];
-    struct fast_query *with_cookie[PACKET_BURST_MAX]; // whose cookie is to be answered
-    uint16_t plain[PACKET_BURST_MAX];                 // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX];                // by frame, under a rate limit: answer_context.rate_decided
+    struct fast_cookies cookies[2];    // by family
+    uint16_t plain[PACKET_BURST_MAX];  // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX]; // by frame, under a rate limit: answer_context.rate_decided
     struct fast_shapes *shapes;
     struct fast_query query[PACKET_BURST_MAX];
     struct fast_shapes own_shapes; // for who keeps none
@@ -169,9 +178,18 @@ static inline const uint8_t *fast_client(const struct fast_query *q, const uint8
     return fast_client_of(frame, q->marks & FAST_IPV6);
 }
 
+// What its cookie option holds, if one is to be answered.
+static inline struct cookie_query fast_cookie_query(const struct fast_options *o)
+{
+    const uint8_t *data = o->opt + o->shape->cookie_at;
+    return (struct cookie_query){data, data + EDNS_COOKIE_CLIENT_LEN,
+                                 o->shape->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
+}
+
 // For fast_parse: finds the shape of the OPT record at `opt`. The record's length, with the query's marks set, or 0:
-// leave it to the plain way.
-unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt);
+// leave it to the plain way. `client` is the sender's address.
+unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
+                           const uint8_t *client, bool is_ipv6);
 
 // Chooses the sets of the queries in burst->by_region and by_bucket.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
@@ -179,7 +197,7 @@ void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
 // Answers those of burst->missed that it can; the others leave the list.
 void fast_miss(struct fast_burst *burst, const struct packet_slot *slot);
 
-// Checks the cookies of burst->with_cookie, as far as they are answered, and writes the answers'.
+// Checks the cookies of burst->cookies and writes the answers'.
 void fast_cookies(struct fast_burst *burst);
 
 // Takes what is over burst->rate_limit, which is not null, out of the short way.

@@ -186,7 +186,16 @@ static inline bool is_of_shape(const struct fast_shape *s, const uint8_t *opt)
     return _mm_testz_si128(wrong, wrong);
 }
 
-static inline unsigned take(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const struct fast_shape *s)
+static inline void fill_cookie(struct fast_burst *b, struct fast_query *q, const uint8_t *client, bool is_ipv6)
+{
+    struct fast_cookies *c = &b->cookies[is_ipv6];
+    const unsigned lane = c->count++;
+    c->query[lane] = q;
+    cookie_fill(&c->batch, lane, fast_cookie_query(&q->options), client, is_ipv6, b->now_s);
+}
+
+static inline unsigned take(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const struct fast_shape *s,
+                            const uint8_t *client, bool is_ipv6)
 {
     struct fast_options *o = &q->options;
     o->shape = s;
@@ -195,25 +204,26 @@ static inline unsigned take(struct fast_burst *b, struct fast_query *q, const ui
     store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
     q->marks = s->marks;
     if (s->cookie_at)
-        b->with_cookie[b->with_cookie_count++] = q;
+        fill_cookie(b, q, client, is_ipv6);
     return s->query_len;
 }
 
 static __attribute__((noinline)) unsigned take_first(struct fast_burst *b, struct fast_query *q, const uint8_t *opt,
-                                                     unsigned len)
+                                                     unsigned len, const uint8_t *client, bool is_ipv6)
 {
     const struct fast_shape *s = learn(b, opt, len);
-    return s ? take(b, q, opt, s) : 0;
+    return s ? take(b, q, opt, s, client, is_ipv6) : 0;
 }
 
 // Nothing is called but at its end: it has the registers to itself.
-unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt)
+unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client,
+                           bool is_ipv6)
 {
     const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
     const struct fast_shape *s = b->shapes->last_of[len % FAST_SHAPE_WAYS];
     if (__builtin_expect(!s || !is_of_shape(s, opt), 0))
-        return take_first(b, q, opt, len);
-    return take(b, q, opt, s);
+        return take_first(b, q, opt, len, client, is_ipv6);
+    return take(b, q, opt, s, client, is_ipv6);
 }
 
 #endif

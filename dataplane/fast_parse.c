@@ -121,8 +121,8 @@ static inline bool is_plain_opt(const uint8_t *opt)
 }
 
 // The message of a query whose UDP header stands at frame + FAST_UDP_AT: is it one question of the common kind? Fills
-// all but the sum.
-static inline __attribute__((always_inline)) bool take_message(struct fast_burst *b, const uint8_t *frame,
+// all but the sum. Over IPv6 `frame` is such that the UDP header stands there.
+static inline __attribute__((always_inline)) bool take_message(struct fast_burst *b, const uint8_t *frame, bool is_ipv6,
                                                                struct fast_query *q)
 {
     const uint64_t counts = load64(frame + FAST_MESSAGE_AT + 4);
@@ -144,7 +144,8 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
     if (q->marks) {
         unsigned opt_len = FAST_OPT_LEN;
         if (!is_plain_opt(behind + 4)) {
-            opt_len = fast_take_options(b, q, behind + 4);
+            opt_len = fast_take_options(b, q, behind + 4,
+                                        fast_client_of(frame - (is_ipv6 ? FAST_IPV6_SHIFT : 0), is_ipv6), is_ipv6);
             if (opt_len == 0)
                 return false;
         }
@@ -178,7 +179,7 @@ static inline bool take_ipv4(struct fast_burst *b, const struct packet_slot *slo
         return false;
     if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 16, false))
         return false;
-    if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT) || !take_message(b, frame, q))
+    if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT) || !take_message(b, frame, false, q))
         return false;
     return q->udp_len + FAST_UDP_AT <= slot->len &&
            load16(frame + FAST_IP_AT + 2) == swap16(q->udp_len + FAST_IPV4_LEN) &&
@@ -199,7 +200,7 @@ static __attribute__((noinline)) bool take_ipv6(struct fast_burst *b, const stru
         return false;
     if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 24, true))
         return false;
-    if (!is_good_source6(frame) || !take_message(b, frame + FAST_IPV6_SHIFT, q))
+    if (!is_good_source6(frame) || !take_message(b, frame + FAST_IPV6_SHIFT, true, q))
         return false;
     q->marks |= FAST_IPV6;
     return q->udp_len + FAST_UDP_AT + FAST_IPV6_SHIFT <= slot->len &&

@@ -4,9 +4,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-// Half of them: a register with AVX2, else the compiler makes two of it.
-enum { HALF = SIPHASH_LANES / 2 };
-typedef uint64_t lanes __attribute__((vector_size(HALF * sizeof(uint64_t))));
+// Of one register with AVX2; else the compiler makes two of it.
+enum { WIDTH = 4 };
+typedef uint64_t lanes __attribute__((vector_size(WIDTH * sizeof(uint64_t))));
+
+// Registers in step: while one waits for a result the others go on. As many as there is room for their states.
+enum { STEP = 2, STEP_AVX512 = 4 };
 
 struct state {
     lanes v0, v1, v2, v3;
@@ -71,71 +74,87 @@ INLINE void start(struct state *s, uint64_t k0, uint64_t k1)
     fill(&s->v3, k1 ^ 0x7465646279746573ull);
 }
 
-// Two halves in step: while one waits for a result the other goes on.
-INLINE void take_word(struct state *a, struct state *b, const uint64_t *word, bool moves_octets)
+INLINE void rounds(struct state *s, unsigned step, unsigned count, bool moves_octets)
 {
-    lanes m, n;
-    memcpy(&m, word, sizeof m);
-    memcpy(&n, word + HALF, sizeof n);
-    a->v3 ^= m;
-    b->v3 ^= n;
-    for (unsigned i = 0; i < 2; i++) {
-        round_once(a, moves_octets);
-        round_once(b, moves_octets);
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < count; i++)
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < step; k++)
+            round_once(&s[k], moves_octets);
+}
+
+INLINE void take_word(struct state *s, unsigned step, const uint64_t *word, bool moves_octets)
+{
+    lanes m[STEP_AVX512] = {{0}};
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < step; k++) {
+        memcpy(&m[k], word + k * WIDTH, sizeof m[k]);
+        s[k].v3 ^= m[k];
     }
-    a->v0 ^= m;
-    b->v0 ^= n;
+    rounds(s, step, 2, moves_octets);
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < step; k++)
+        s[k].v0 ^= m[k];
 }
 
-INLINE void put_result(struct state *s, uint64_t *out)
+// `step` times WIDTH lanes.
+INLINE void hash_step(uint64_t *out, const uint64_t *word, unsigned word_count, uint64_t k0, uint64_t k1, unsigned step,
+                      bool moves_octets)
 {
-    const lanes result = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
-    memcpy(out, &result, sizeof result);
+    struct state s[STEP_AVX512] = {{{0}}}; // not all are used
+    lanes last;
+    fill(&last, 0xff);
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < step; k++)
+        start(&s[k], k0, k1);
+    for (unsigned i = 0; i < word_count; i++)
+        take_word(s, step, word + (size_t)i * SIPHASH_LANES, moves_octets);
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < step; k++)
+        s[k].v2 ^= last;
+    rounds(s, step, 4, moves_octets);
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < step; k++) {
+        const lanes result = s[k].v0 ^ s[k].v1 ^ s[k].v2 ^ s[k].v3;
+        memcpy(out + k * WIDTH, &result, sizeof result);
+    }
 }
 
-INLINE void hash(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES], unsigned word_count, const uint8_t *key,
-                 bool moves_octets)
+INLINE void hash(uint64_t *out, uint64_t (*word)[SIPHASH_LANES], unsigned word_count, unsigned lane_count,
+                 const uint8_t *key, unsigned step, bool moves_octets)
 {
     uint64_t k0, k1;
     memcpy(&k0, key, 8);
     memcpy(&k1, key + 8, 8);
-    struct state a, b;
-    start(&a, k0, k1);
-    start(&b, k0, k1);
-    for (unsigned i = 0; i < word_count; i++)
-        take_word(&a, &b, word[i], moves_octets);
-    lanes last;
-    fill(&last, 0xff);
-    a.v2 ^= last;
-    b.v2 ^= last;
-    for (unsigned i = 0; i < 4; i++) {
-        round_once(&a, moves_octets);
-        round_once(&b, moves_octets);
-    }
-    put_result(&a, out);
-    put_result(&b, out + HALF);
+    for (unsigned lane = lane_count; lane % (step * WIDTH); lane++)
+        for (unsigned i = 0; i < word_count; i++)
+            word[i][lane] = 0;
+    for (unsigned lane = 0; lane < lane_count; lane += step * WIDTH)
+        hash_step(out + lane, &word[0][lane], word_count, k0, k1, step, moves_octets);
 }
 
-typedef void hash_function(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES], unsigned word_count,
+typedef void hash_function(uint64_t *out, uint64_t (*word)[SIPHASH_LANES], unsigned word_count, unsigned lane_count,
                            const uint8_t *key);
 
-static void hash_any(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES], unsigned word_count, const uint8_t *key)
+static void hash_any(uint64_t *out, uint64_t (*word)[SIPHASH_LANES], unsigned word_count, unsigned lane_count,
+                     const uint8_t *key)
 {
-    hash(out, word, word_count, key, false);
+    hash(out, word, word_count, lane_count, key, STEP, false);
 }
 
 #ifdef __x86_64__
-static __attribute__((target("avx2"))) void hash_avx2(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES],
-                                                      unsigned word_count, const uint8_t *key)
+static __attribute__((target("avx2"))) void hash_avx2(uint64_t *out, uint64_t (*word)[SIPHASH_LANES],
+                                                      unsigned word_count, unsigned lane_count, const uint8_t *key)
 {
-    hash(out, word, word_count, key, true);
+    hash(out, word, word_count, lane_count, key, STEP, true);
 }
 
-// Words turned in one instruction.
-static __attribute__((target("avx512f,avx512vl"))) void
-hash_avx512(uint64_t *out, const uint64_t (*word)[SIPHASH_LANES], unsigned word_count, const uint8_t *key)
+// Words turned in one instruction, and twice as many registers.
+static __attribute__((target("avx512f,avx512vl"))) void hash_avx512(uint64_t *out, uint64_t (*word)[SIPHASH_LANES],
+                                                                    unsigned word_count, unsigned lane_count,
+                                                                    const uint8_t *key)
 {
-    hash(out, word, word_count, key, false);
+    hash(out, word, word_count, lane_count, key, STEP_AVX512, false);
 }
 #endif
 
@@ -151,20 +170,20 @@ static hash_function *function_of(enum siphash_way way)
     return way == SIPHASH_ANY ? hash_any : NULL;
 }
 
-bool siphash_lanes_by(enum siphash_way way, uint64_t out[SIPHASH_LANES], const uint64_t (*word)[SIPHASH_LANES],
-                      unsigned word_count, const uint8_t key[16])
+bool siphash_lanes_by(enum siphash_way way, uint64_t out[SIPHASH_LANES], uint64_t (*word)[SIPHASH_LANES],
+                      unsigned word_count, unsigned lane_count, const uint8_t key[16])
 {
     hash_function *function = function_of(way);
     if (function)
-        function(out, word, word_count, key);
+        function(out, word, word_count, lane_count, key);
     return function != NULL;
 }
 
-void siphash_lanes(uint64_t out[SIPHASH_LANES], const uint64_t (*word)[SIPHASH_LANES], unsigned word_count,
-                   const uint8_t key[16])
+void siphash_lanes(uint64_t out[SIPHASH_LANES], uint64_t (*word)[SIPHASH_LANES], unsigned word_count,
+                   unsigned lane_count, const uint8_t key[16])
 {
-    // The look at the processor is a load and a comparison; once for eight inputs.
-    if (!siphash_lanes_by(SIPHASH_AVX512, out, word, word_count, key) &&
-        !siphash_lanes_by(SIPHASH_AVX2, out, word, word_count, key))
-        hash_any(out, word, word_count, key);
+    // The look at the processor is a load and a comparison; once for a burst.
+    if (!siphash_lanes_by(SIPHASH_AVX512, out, word, word_count, lane_count, key) &&
+        !siphash_lanes_by(SIPHASH_AVX2, out, word, word_count, lane_count, key))
+        hash_any(out, word, word_count, lane_count, key);
 }
