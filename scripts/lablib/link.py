@@ -80,10 +80,14 @@ def query(number, name, kind=1, edns=True, options=b""):
     return message + (opt if edns else b"")
 
 
+def client(number):
+    """One of many addresses."""
+    return bytes([198, 18 + (number >> 8 & 1), number & 0xFF, 1 + number % 250])
+
+
 def frame(message, mac, number):
     """From one of many addresses and ports to the node."""
-    source = bytes([198, 18 + (number >> 8 & 1), number & 0xFF, 1 + number % 250])
-    addresses = source + bytes(map(int, ADDRESS.split(".")))
+    addresses = client(number) + bytes(map(int, ADDRESS.split(".")))
     udp = struct.pack(">HHHH", 2000 + number % 60000, 53, len(message) + 8, 0) + message
     checksum = 0xFFFF - add16(addresses + struct.pack(">HH", 17, len(udp)) + udp) or 0xFFFF
     udp = udp[:6] + struct.pack(">H", checksum) + udp[8:]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]
+// usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions] [one_order]
 //   limit: with a rate limit that nobody reaches; regions: 65,536 prefixes lie in seven regions, of which every other
 //   one has another order
 // Writes DIRECTORY/zone.image and DIRECTORY/order.image, from which signpost-dataplane starts without a control
@@ -23,12 +23,13 @@ int main(int argc, char **argv)
 {
     struct bench_world x = {.groups = 2};
     if (argc < 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
-        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions]\n"), 2;
+        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions] [one_order]\n"), 2;
     x.names = (unsigned)atoi(argv[2]);
     x.services = (unsigned)atoi(argv[3]);
     for (int i = 5; i < argc; i++) {
         x.is_limited |= strcmp(argv[i], "limit") == 0;
         x.regions = strcmp(argv[i], "regions") == 0 ? 65536 : x.regions;
+        x.groups = strcmp(argv[i], "one_order") == 0 ? 1 : x.groups;
     }
     x.service_flags = x.regions ? ORDER_BY_REGION : 0;
     bench_build_zone(&x);
