@@ -156,7 +156,7 @@ class Link:
 
     def testpmd(self, name, core, devices, *options):
         """testpmd on one core; its main thread shares the core, it has nothing to do."""
-        command = ["dpdk-testpmd", f"--lcores=0@{core},1@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
+        command = [*self.generator_prefix(), "dpdk-testpmd", f"--lcores=0@{core},1@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
                    "--iova-mode=va", "-m", "256", f"--file-prefix=link{os.getpid()}{name}"]
         for device in devices:
             command.append(f"--vdev={device}")
@@ -168,10 +168,20 @@ class Link:
         subprocess.run([helper("make_images"), self.path(folder), str(names),
                         str(services), ADDRESS, *words], check=True)
 
+    def generator_prefix(self):
+        """Of its command: the network namespace that it runs in, if it has one."""
+        return []
+
+    def dataplane_command(self):
+        """Its beginning, with the port."""
+        return [program("signpost-dataplane"), "--port", f"memif:server:{self.path('memif.sock')}"]
+
+    def generator_device(self):
+        return f"net_memif0,role=client,socket={self.path('memif.sock')},{MEMIF}"
+
     def dataplane(self, folder, *options):
         """Our data plane, answering from the images in `folder`. The process and its port's hardware address."""
-        socket = self.path("memif.sock")
-        process = self.start("dataplane", [program("signpost-dataplane"), "--port", f"memif:server:{socket}", "--cores",
+        process = self.start("dataplane", [*self.dataplane_command(), "--cores",
                                            str(SERVER_CORE), "--state-dir", self.path(folder), "--socket",
                                            self.path("dataplane.sock"), "--idle", "busy", "--tcp", "off", *options])
         wait_until(lambda: "ready:" in process.log() or not process.is_running(), 30, "the data plane is ready")
@@ -193,8 +203,7 @@ class Link:
     def generator(self, capture, answers=None):
         """Replays the capture without end; the answers are kept in a file or thrown away."""
         pcap = f"net_pcap0,rx_pcap={capture},infinite_rx=1" + (f",tx_pcap={answers}" if answers else "")
-        memif = f"net_memif0,role=client,socket={self.path('memif.sock')},{MEMIF}"
-        return self.testpmd("generator", GENERATOR_CORE, [pcap, memif], "--forward-mode=io", "--rxd=512", "--txd=512")
+        return self.testpmd("generator", GENERATOR_CORE, [pcap, self.generator_device()], "--forward-mode=io", "--rxd=512", "--txd=512")
 
     def rate(self, capture, seconds):
         """Frames a second that came back over the link: the median of the seconds."""
@@ -242,6 +251,26 @@ class Link:
             self.patience_s -= took
 
 
+class VethLink(Link):
+    """The same over veth between two namespaces of a laboratory: ours on AF_XDP, the generator on af_packet."""
+
+    def __init__(self, lab, patience_s=PATIENCE_S):
+        super().__init__(patience_s)
+        self.server, self.client = lab.add_host("server", [f"{ADDRESS}/24"]), lab.add_host("client", ["192.0.2.1/24"])
+
+    def generator_prefix(self):
+        return self.client.prefix()
+
+    def dataplane_command(self):
+        return [*self.server.prefix(), program("signpost-dataplane"), "--port", "af_xdp:eth0"]
+
+    def generator_device(self):
+        return "net_af_packet0,iface=eth0,qdisc_bypass=1"
+
+    def reflector(self):
+        raise RuntimeError("5tswap is for the memif link")
+
+
 def rates_of(log):
-    """Received packets a second on the memif port (number 1), one for each period with traffic."""
+    """Received packets a second on the link's port (number 1), one for each period with traffic."""
     return [int(rate) for rate in re.findall(r"NIC statistics for port 1 .*?Rx-pps:\s+(\d+)", log, re.S) if int(rate) > 0]
