@@ -23,7 +23,8 @@ int main(int argc, char **argv)
 {
     struct bench_world x = {.groups = 2};
     if (argc < 5 || inet_pton(AF_INET, argv[4], x.address) != 1)
-        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions] [one_order]\n"), 2;
+        return fprintf(stderr, "usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions] [one_order]\n"),
+               2;
     x.names = (unsigned)atoi(argv[2]);
     x.services = (unsigned)atoi(argv[3]);
     for (int i = 5; i < argc; i++) {
