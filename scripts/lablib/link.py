@@ -49,8 +49,11 @@ def alike(pairs):
 
 
 def emit_pairs(report, case, metric, pairs):
-    """Ratios of the second rate of each pair to the first."""
+    """Ratios of the second rate of each pair to the first; none when the CPUs moved in each pair: it would say nothing."""
     found, cores = alike(pairs)
+    if cores == "mixed":
+        print(f"{case}: the CPUs moved in each of {len(pairs)} pairs, no ratio", file=sys.stderr, flush=True)
+        return
     report.emit(case, metric, [round(second.value / first.value, 3) for first, second in found], "1", cores=cores, pairs=len(pairs))
 
 
