@@ -195,6 +195,12 @@ def end(*_):
     sys.exit(1)
 
 
+def end_on_signals():
+    """What was started must not go on when somebody, or a time limit, ends the program."""
+    for number in ENDING:
+        signal.signal(number, end)
+
+
 class Lab:
     """Use as a context manager. Everything it made goes at the end, also after an exception or a signal, and also when
     it did not even come up."""
@@ -214,8 +220,7 @@ class Lab:
     def __enter__(self):
         atexit.register(self.close)
         if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                signal.signal(number, end)
+            end_on_signals()
         try:
             self.directory = tempfile.mkdtemp(prefix=f"{FOLDER}{self.prefix}-")
             self.add_switch(self.bridge)

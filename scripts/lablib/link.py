@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from .bench import helper
-from .lab import program
+from .lab import end_on_signals, program
 from .process import Process, wait_until
 
 ADDRESS = "192.0.2.53"
@@ -131,8 +131,7 @@ class Link:
         self.seen = []  # were the CPUs near each other? Each second of the last rate
 
     def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGHUP):  # of a time limit: what was started must not go on
-            signal.signal(number, lambda *_: sys.exit(1))
+        end_on_signals()
         return self
 
     def __exit__(self, kind, *_):
@@ -159,8 +158,8 @@ class Link:
 
     def testpmd(self, name, core, devices, *options):
         """testpmd on one core; its main thread shares the core, it has nothing to do."""
-        command = [*self.generator_prefix(), "dpdk-testpmd", f"--lcores=0@{core},1@{core}", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
-                   "--iova-mode=va", "-m", "256", f"--file-prefix=link{os.getpid()}{name}"]
+        command = [*self.generator_prefix(), "dpdk-testpmd", f"--lcores=0@{core},1@{core}", "--no-huge", "--no-pci",
+                   "--no-shconf", "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=link{os.getpid()}{name}"]
         for device in devices:
             command.append(f"--vdev={device}")
         return self.start(name, [*command, "--", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt",
@@ -206,7 +205,8 @@ class Link:
     def generator(self, capture, answers=None):
         """Replays the capture without end; the answers are kept in a file or thrown away."""
         pcap = f"net_pcap0,rx_pcap={capture},infinite_rx=1" + (f",tx_pcap={answers}" if answers else "")
-        return self.testpmd("generator", GENERATOR_CORE, [pcap, self.generator_device()], "--forward-mode=io", "--rxd=512", "--txd=512")
+        return self.testpmd("generator", GENERATOR_CORE, [pcap, self.generator_device()], "--forward-mode=io", "--rxd=512",
+                            "--txd=512")
 
     def rate(self, capture, seconds):
         """Frames a second that came back over the link: the median of the seconds."""
@@ -269,9 +269,6 @@ class VethLink(Link):
 
     def generator_device(self):
         return "net_af_packet0,iface=eth0,qdisc_bypass=1"
-
-    def reflector(self):
-        raise RuntimeError("5tswap is for the memif link")
 
 
 def rates_of(log):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // usage: make_images DIRECTORY NAMES SERVICES ADDRESS [limit] [regions] [one_order]
 //   limit: with a rate limit that nobody reaches; regions: 65,536 prefixes lie in seven regions, of which every other
-//   one has another order
+//   one has another order, unless there is only one_order
 // Writes DIRECTORY/zone.image and DIRECTORY/order.image, from which signpost-dataplane starts without a control
 // process.
 #include <arpa/inet.h>
