@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
 from lablib.lab import BUILD
-from lablib.link import missing_tools
+from lablib.link import Rate, alike, emit_pairs, missing_tools
 
 pytestmark = pytest.mark.alone
 
@@ -45,7 +46,24 @@ def test_an_answer_takes_no_more_instructions_than_the_bar():
 def test_answers_over_memif_are_those_of_the_plain_way(link):
     found = figures("bench-link", "--patience", "0", "--runs", "1", "--seconds", "1", "--many", "0", "--features")
     assert found["a_edns_2addr", "compared_answers"]["value"] > 4096
-    assert found["a_edns_2addr", "ratio_to_5tswap"]["value"] > 0
+    assert found["a_edns_2addr", "answers_per_s"]["value"] > 0
+    assert found["5tswap", "packets_per_s"]["value"] > 0
+    # A second each here: when the CPUs moved in it there is no ratio, and then none may be given.
+    for case, metric in (("a_edns_2addr", "ratio_to_5tswap"), ("all", "ratio_to_plain")):
+        ratio = found.get((case, metric))
+        assert not ratio or (ratio["value"] > 0 and ratio["cores"] in ("near", "far"))
+
+
+def test_rates_are_compared_only_when_the_distance_of_the_cpus_is_known():
+    near, far, moved = Rate(8, True), Rate(2, False), Rate(5, None)
+    assert alike([(far, far), (near, near), (moved, near)]) == ([(near, near)], "near")
+    assert alike([(far, far), (near, far), (near, moved)]) == ([(far, far)], "far")
+    assert alike([(near, far), (moved, near)])[1] == "mixed"
+    told = []
+    emit_pairs(SimpleNamespace(emit=lambda *figure, **_: told.append(figure)), "c", "ratio", [(near, far), (moved, moved)])
+    assert told == []
+    emit_pairs(SimpleNamespace(emit=lambda *figure, **_: told.append(figure)), "c", "ratio", [(near, Rate(6, True)), (moved, near)])
+    assert told == [("c", "ratio", [0.75], "1")]
 
 
 def test_no_answer_mixes_two_tables(link):
