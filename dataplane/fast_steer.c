@@ -33,21 +33,41 @@ static __attribute__((noinline)) void steer_slowly(struct fast_burst *b, struct 
     q->at = image_at(b->order_image, at);
 }
 
-// The same with a map, where the group has a plain answer.
-static inline __attribute__((always_inline)) void
-steer_query(struct fast_burst *b, struct fast_query *q, const uint8_t *address, bool is_ipv6, struct region_match match)
+// What all queries of a burst are steered by.
+struct rows {
+    const uint8_t *order_image;
+    const struct order_service *service;
+    uint32_t region_count;
+};
+
+static inline unsigned group_of(const struct rows *r, const struct order_service *s, unsigned region)
 {
-    const struct order_group *group = order_service_group(b->order_image, &b->service[q->service], match.region);
+    const uint16_t *group = (const uint16_t *)image_at(r->order_image, s->region_at);
+    return group[region < r->region_count ? region : 0];
+}
+
+// The same with a map, for a service by region whose group has a plain answer. As order_match_scope, the scope is the
+// map's where the region beside is of another group.
+static inline __attribute__((always_inline)) void steer_query(struct fast_burst *b, const struct rows *r,
+                                                              struct fast_query *q, const uint8_t *address,
+                                                              bool is_ipv6, const struct region_match *match)
+{
+    const struct order_service *s = &r->service[q->service];
+    const unsigned number = group_of(r, s, match->region);
+    const struct order_group *group = (const struct order_group *)image_at(r->order_image, s->group_at) + number;
     const uint32_t at = group->plain_at[q->type != DNS_A];
     if (__builtin_expect(!at, 0)) {
-        steer_slowly(b, q, address, is_ipv6, match);
+        steer_slowly(b, q, address, is_ipv6, *match);
         return;
     }
-    if (address == q->options.subnet)
-        q->options.scope = order_match_scope(b->zone_image, b->order_image, group, address, is_ipv6, match);
-    const struct rrset *set = (const struct rrset *)image_at(b->order_image, at);
+    const struct rrset *set = (const struct rrset *)image_at(r->order_image, at);
     __builtin_prefetch(set);
     q->at = set;
+    if (address != q->options.subnet)
+        return;
+    q->options.scope = match->scope_len;
+    if (group_of(r, s, match->beside) == number)
+        q->options.scope = order_group_scope(b->zone_image, r->order_image, group, address, is_ipv6, *match);
 }
 
 // What stands for the client.
@@ -77,8 +97,10 @@ static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, cons
         bit <<= 1;
     } while (++filled < count);
     region_map_find_many(map, address, is_ipv6, count, match);
+    const struct rows rows = {(const uint8_t *)b->order_image, b->service,
+                              order_image_index(b->order_image)->region_count};
     for (unsigned i = 0; i < count; i++)
-        steer_query(b, b->by_region[i], address[i], is_ipv6 >> i & 1, match[i]);
+        steer_query(b, &rows, b->by_region[i], address[i], is_ipv6 >> i & 1, &match[i]);
 }
 
 // Without a look at the map: by bucket, or because there is none.

@@ -20,7 +20,7 @@ enum image_kind { IMAGE_ZONE = 1, IMAGE_ORDER = 2 };
 
 #define IMAGE_MAGIC 0x31676d4974706753ull // "SgptImg1"
 enum {
-    IMAGE_VERSION = 7, // one number for both formats; a receiver refuses any other
+    IMAGE_VERSION = 8, // one number for both formats; a receiver refuses any other
     IMAGE_TAIL = 32,   // octets behind the last record set: answers are copied in blocks, past their end
     IMAGE_TEXT_CAP = 160
 };

@@ -2,8 +2,12 @@
 #include "table/order_choice.h"
 
 uint8_t order_group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
-                          const uint8_t *address, bool is_ipv6)
+                          const uint8_t *address, bool is_ipv6, struct region_match match)
 {
+    if (!group->set_at) // only this region
+        return match.scope_len;
+    if (group->region_count == order_image_index(order_image)->region_count)
+        return 0;
     const uint64_t *same = (const uint64_t *)image_at(order_image, group->set_at);
     const struct zone_index *index = zone_image_index(zone_image);
     const int near = region_map_reach(image_at(zone_image, index->region_at), address, is_ipv6, same);

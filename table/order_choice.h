@@ -23,22 +23,18 @@ struct order_choice order_choose(const void *zone_image, const void *order_image
 
 enum { ORDER_BUCKET_BITS_IPV4 = 24, ORDER_BUCKET_BITS_IPV6 = 56 }; // see order_bucket
 
-// How far the answer of a group of several regions reaches around an address that lies in one of them.
+// How far the group's answer reaches around an address that lies in one of its regions; `match` is the address's.
 uint8_t order_group_scope(const void *zone_image, const void *order_image, const struct order_group *group,
-                          const uint8_t *address, bool is_ipv6);
+                          const uint8_t *address, bool is_ipv6, struct region_match match);
 
-// The same of any group when the region is known. Mostly nothing has to be searched for.
-static inline uint8_t order_match_scope(const void *zone_image, const void *order_image,
+// The same for a service by region. Mostly nothing has to be searched for: the region beside has another answer.
+static inline uint8_t order_match_scope(const void *zone_image, const void *order_image, const struct order_service *s,
                                         const struct order_group *group, const uint8_t *address, bool is_ipv6,
                                         struct region_match match)
 {
-    if (!group->set_at) // only this region
-        return match.scope_len;
-    if (group->region_count == order_image_index(order_image)->region_count)
-        return 0;
-    const uint64_t *same = (const uint64_t *)image_at(order_image, group->set_at);
-    return region_set_has(same, match.beside) ? order_group_scope(zone_image, order_image, group, address, is_ipv6)
-                                              : match.scope_len;
+    return order_service_group(order_image, s, match.beside) != group
+               ? match.scope_len
+               : order_group_scope(zone_image, order_image, group, address, is_ipv6, match);
 }
 
 // As order_choose when the region is known, for those who looked for many at once; `match` is of this address, or of no
@@ -52,7 +48,7 @@ static inline struct order_choice order_choose_in(const void *zone_image, const 
     struct order_choice choice = {NULL, by_region ? match.region : (uint16_t)REGION_UNKNOWN, 0, 0};
     const struct order_group *group = order_service_group(order_image, s, choice.region);
     if (wants_scope && by_region)
-        choice.scope_len = order_match_scope(zone_image, order_image, group, address, is_ipv6, match);
+        choice.scope_len = order_match_scope(zone_image, order_image, s, group, address, is_ipv6, match);
     if (!group->answer_at) {
         const uint8_t bits = is_ipv6 ? ORDER_BUCKET_BITS_IPV6 : ORDER_BUCKET_BITS_IPV4;
         choice.bucket = (uint16_t)order_bucket(address, is_ipv6);

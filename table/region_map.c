@@ -147,19 +147,11 @@ static inline struct region_match finish_list(const struct reached *r, const uin
     return finish_other(r, list, address);
 }
 
-// One region in the whole slot. If the scope ends in this table, the far end of the other half that it leaves out is
-// of another range.
+// One region in the whole slot.
 static inline struct region_match finish_leaf(const struct reached *r)
 {
-    const uint16_t region = region_entry_region(r->entry);
-    const unsigned scope = region_entry_scope(r->entry), from_below = r->depth - scope;
-    uint16_t beside = region;
-    if (from_below < r->stride) {
-        const uint32_t half = 1u << from_below;
-        const uint32_t other = r->table[r->at & half ? r->at & ~(2 * half - 1) : r->at | (2 * half - 1)];
-        beside = region_entry_kind(other) == REGION_ENTRY_LEAF ? region_entry_region(other) : region;
-    }
-    return (struct region_match){region, (uint8_t)scope, beside};
+    return (struct region_match){region_entry_region(r->entry), (uint8_t)(r->depth - region_entry_wider(r->entry)),
+                                 region_entry_beside(r->entry)};
 }
 
 static inline struct region_match finish(const void *map, const struct reached *r, const uint8_t *address, bool is_ipv6)
@@ -262,8 +254,8 @@ LIST_REACH(64)
 // In a table, where all that is looked at is of one region each: half by half, each as large as what is already known.
 static int table_reach(const struct reached *r, const uint64_t *same)
 {
-    for (unsigned below = r->depth - region_entry_scope(r->entry);
-         below < r->stride && 1u << below <= REACH_ENTRIES_MAX; below++) {
+    for (unsigned below = region_entry_wider(r->entry); below < r->stride && 1u << below <= REACH_ENTRIES_MAX;
+         below++) {
         const uint32_t *other = r->table + ((r->at >> below ^ 1) << below);
         for (uint32_t i = 0; i < 1u << below; i++) {
             if (region_entry_kind(other[i]) != REGION_ENTRY_LEAF)

@@ -33,8 +33,8 @@ struct region_prefix {
 struct region_match {
     uint16_t region;
     uint8_t scope_len; // bits of the widest prefix around the address with this region; 0 with an empty map
-    // A region that the prefix of one bit less has besides, which is why the scope ends there; `region` when the
-    // look-up did not come by one: most do, and spare who holds them for different the search of region_scope.h.
+    // A region that the prefix of one bit less has besides, which is why the scope ends there; `region` with an empty
+    // map, and where that is not known. It mostly spares who holds them for different the search of region_scope.h.
     uint16_t beside;
 };
 

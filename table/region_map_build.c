@@ -148,16 +148,27 @@ static int add_list(struct work *w, const struct slot *slot, uint32_t *entry)
     return 0;
 }
 
+// Of a slot in one range. The prefix of one bit less than the scope begins before the range, or else ends behind it.
+static uint32_t leaf_entry(const struct work *w, const struct slot *slot)
+{
+    const struct region_range *range = &w->range[slot->first];
+    const region_address end = slot->first + 1 < w->range_count ? range[1].start : 0;
+    const unsigned scope = region_ranges_scope(slot->start, range->start, end);
+    uint32_t beside = range->region;
+    if (scope > 0) {
+        const region_address behind = ~(region_address)0 >> (scope - 1);
+        beside = (slot->start & ~behind) < range->start ? range[-1].region : range[1].region;
+    }
+    return REGION_ENTRY_LEAF | (slot->depth - scope) << 3 | (uint32_t)range->region << 8 | beside << 20;
+}
+
 static int add_slot(struct work *w, const struct slot *slot, uint32_t *entry)
 {
-    const struct region_range *first = &w->range[slot->first];
     if (slot->last - slot->first >= REGION_LIST_MAX)
         return add_table(w, slot, entry);
     if (slot->last > slot->first)
         return add_list(w, slot, entry);
-    const region_address end = slot->first + 1 < w->range_count ? first[1].start : 0;
-    *entry = REGION_ENTRY_LEAF | (uint32_t)first->region << 7 |
-             (uint32_t)region_ranges_scope(slot->start, first->start, end) << 19;
+    *entry = leaf_entry(w, slot);
     return 0;
 }
 

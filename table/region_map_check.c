@@ -81,8 +81,8 @@ static bool is_entry_good(struct walk *w, uint32_t entry, unsigned depth)
 {
     switch (region_entry_kind(entry)) {
     case REGION_ENTRY_LEAF:
-        return region_entry_scope(entry) <= depth && region_entry_count(entry) == 1 && !(entry >> 27) &&
-               region_entry_region(entry) <= w->largest_region;
+        return region_entry_wider(entry) <= depth && region_entry_region(entry) <= w->largest_region &&
+               region_entry_beside(entry) <= w->largest_region;
     case REGION_ENTRY_TABLE:
         return is_table_good(w, entry, depth);
     case REGION_ENTRY_KEYS_16:

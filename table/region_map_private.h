@@ -16,7 +16,7 @@
 //
 // Scope without the whole range: in a list, one end of the range at least is a boundary of the list, and the other end
 // only matters when it is one too, since the slot's own bits are fewer. In a slot of one range, the scope is the same
-// for all addresses and stands in the entry.
+// for all addresses and stands in the entry, with the region that lies across the border where it ends.
 #pragma once
 
 #include <assert.h>
@@ -43,9 +43,10 @@ enum region_entry_kind {
     REGION_ENTRY_KEYS_128 = 5 // whole addresses: boundaries on both sides of bit 64
 };
 
-// An entry: kind in bits 0-2, count in bits 3-6, offset in units in bits 7-31. A leaf: region in bits 7-18, scope in
-// bits 19-26, zeros.
-enum { REGION_OFFSET_MAX = (1 << 25) - 1 };
+// An entry: kind in bits 0-2, count in bits 3-6, offset in units in bits 7-31. A leaf: in bits 3-7 how many bits the
+// scope is shorter than the table's (no more than the table's stride: what leads to a table is of several regions),
+// region in bits 8-19, the region beside in bits 20-31.
+enum { REGION_OFFSET_MAX = (1 << 25) - 1, REGION_WIDER_MAX = 31 };
 
 static inline unsigned region_entry_kind(uint32_t entry)
 {
@@ -63,14 +64,19 @@ static inline uint32_t region_entry_offset(uint32_t entry)
     return entry >> 7;
 }
 
-static inline uint16_t region_entry_region(uint32_t entry)
+static inline unsigned region_entry_wider(uint32_t entry)
 {
-    return entry >> 7 & REGION_MAX;
+    return entry >> 3 & REGION_WIDER_MAX;
 }
 
-static inline uint8_t region_entry_scope(uint32_t entry)
+static inline uint16_t region_entry_region(uint32_t entry)
 {
-    return (uint8_t)(entry >> 19);
+    return entry >> 8 & REGION_MAX;
+}
+
+static inline uint16_t region_entry_beside(uint32_t entry)
+{
+    return (uint16_t)(entry >> 20);
 }
 
 // In front of each table but the root, for the checker alone.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -237,9 +238,10 @@ Number number(const uint8_t *address, bool is_ipv6)
     return n;
 }
 
-// Whether all addresses that share the first `len` bits with `address` have one region: the region can change only
-// where a prefix starts or ends.
-bool is_uniform(const std::vector<region_prefix> &prefixes, const uint8_t *address, bool is_ipv6, unsigned len)
+// The regions of all addresses that share the first `len` bits with `address`: the region can change only where a
+// prefix starts or ends.
+std::set<uint16_t> regions_in(const std::vector<region_prefix> &prefixes, const uint8_t *address, bool is_ipv6,
+                              unsigned len)
 {
     const unsigned width = is_ipv6 ? 128 : 32;
     const auto hosts = [&](unsigned bits) {
@@ -253,15 +255,14 @@ bool is_uniform(const std::vector<region_prefix> &prefixes, const uint8_t *addre
             if (at > first && at <= last)
                 changes.push_back(at);
     }
-    const uint16_t region = trivial(prefixes, address, is_ipv6);
+    std::set<uint16_t> found;
     for (Number at : changes) {
         uint8_t octets[16] = {};
         for (unsigned i = width / 8; i-- > 0; at >>= 8)
             octets[i] = static_cast<uint8_t>(at);
-        if (trivial(prefixes, octets, is_ipv6) != region)
-            return false;
+        found.insert(trivial(prefixes, octets, is_ipv6));
     }
-    return true;
+    return found;
 }
 
 TEST(RegionMap, region_and_scope_equal_a_trivial_map_where_prefixes_crowd)
@@ -282,9 +283,15 @@ TEST(RegionMap, region_and_scope_equal_a_trivial_map_where_prefixes_crowd)
             const region_match m = is_ipv6 ? region_map_find_ipv6(map.data.get(), address.data())
                                            : region_map_find_ipv4(map.data.get(), address.data());
             ASSERT_EQ(m.region, trivial(prefixes, address.data(), is_ipv6)) << "round " << round;
-            ASSERT_TRUE(is_uniform(prefixes, address.data(), is_ipv6, m.scope_len)) << "too wide, round " << round;
-            ASSERT_TRUE(m.scope_len == 0 || !is_uniform(prefixes, address.data(), is_ipv6, m.scope_len - 1u))
-                << "too narrow, round " << round;
+            ASSERT_EQ(regions_in(prefixes, address.data(), is_ipv6, m.scope_len).size(), 1u) << "too wide, " << round;
+            if (m.scope_len == 0) {
+                ASSERT_EQ(m.beside, m.region);
+                continue;
+            }
+            const std::set<uint16_t> wider = regions_in(prefixes, address.data(), is_ipv6, m.scope_len - 1u);
+            ASSERT_GT(wider.size(), 1u) << "too narrow, round " << round;
+            ASSERT_TRUE(wider.count(m.beside)) << "round " << round;
+            ASSERT_TRUE(is_ipv6 || m.beside != m.region) << "a search more than needed, round " << round;
         }
         region_match many[REGION_MANY_MAX];
         region_map_find_many(map.data.get(), asked.data(), is_ipv6 ? ~0ull : 0, REGION_MANY_MAX, many);
@@ -293,6 +300,7 @@ TEST(RegionMap, region_and_scope_equal_a_trivial_map_where_prefixes_crowd)
                                              : region_map_find_ipv4(map.data.get(), asked[i]);
             ASSERT_EQ(many[i].region, one.region);
             ASSERT_EQ(many[i].scope_len, one.scope_len);
+            ASSERT_EQ(many[i].beside, one.beside);
         }
     }
 }
