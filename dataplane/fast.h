@@ -89,10 +89,11 @@ static_assert(sizeof(struct fast_query) == 192, "three cache lines");
 #define FAST_IPV6        (1ull << 12)
 #define FAST_OPTIONS     (1ull << 18) // struct fast_options is filled
 #define FAST_MISS        (1ull << 24) // the query's last fields are filled
-#define FAST_SUBNET      (1ull << 30) // answered: so is the client's subnet
-#define FAST_COOKIE      (1ull << 36) // and its cookie,
-#define FAST_COOKIE_GOOD (1ull << 42) // which is one of ours,
-#define FAST_COOKIE_BAD  (1ull << 48) // or looked as if
+#define FAST_UNANSWERED  (1ull << 30) // options have data that are not answered
+#define FAST_SUBNET      (1ull << 36) // answered: so is the client's subnet
+#define FAST_COOKIE      (1ull << 42) // and its cookie,
+#define FAST_COOKIE_GOOD (1ull << 48) // which is one of ours,
+#define FAST_COOKIE_BAD  (1ull << 54) // or looked as if
 enum { FAST_MARK_COUNTS = (1 << 6) - 1 };
 
 // By family: IPv4, IPv6.

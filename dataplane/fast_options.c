@@ -122,7 +122,7 @@ static void start_cookie(struct fast_shape *s)
 // was, since cookies grow by 0 or 16 octets, and does not change a sum. (With others in between it may not be.)
 static void start_reply(const struct fast_burst *b, struct fast_shape *s, const uint8_t *opt)
 {
-    s->marks = FAST_EDNS | FAST_OPTIONS;
+    s->marks = FAST_EDNS | FAST_OPTIONS | (s->has_other ? FAST_UNANSWERED : 0);
     s->reply_len = FAST_OPT_LEN;
     store64(s->reply, b->opt);
     if (s->subnet_at && s->subnet_at < s->cookie_at)

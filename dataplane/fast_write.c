@@ -118,7 +118,7 @@ static inline __attribute__((always_inline)) uint32_t write_message(const struct
         out += wire_len;
         store64(out, b->opt | (opt & 1ull << 63));                    // DO
         store32(out + 8, 0);                                          // one octet more than the record has
-        sum += (b->size_sum - (uint16_t)(opt >> 24)) << (8 - parity); // at an odd offset in the record
+        sum += (b->size_sum - (uint16_t)(opt >> 24)) << (parity ^ 8); // at an odd offset in the record
     }
     const unsigned flags = load16(frame + FAST_MESSAGE_AT + 2);
     const unsigned new_flags = (flags & swap16(DNS_FLAG_RD | DNS_FLAG_CD)) | swap16(DNS_FLAG_QR | DNS_FLAG_AA);
@@ -239,53 +239,66 @@ static __attribute__((noinline)) void write_uncommon_options(const struct fast_b
     uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
     const unsigned udp_len = q->udp_len + set->wire_len + o->shape->reply_len - o->shape->query_len;
     finish_uncommon(b, slot, q, udp_len,
-                    o->shape->has_other || q->marks & FAST_MISS ? write_message(b, q, set, o, SUM_WHOLE, frame)
-                                                                : write_message(b, q, set, o, SUM_GROWTH, frame));
+                    q->marks & (FAST_UNANSWERED | FAST_MISS) ? write_message(b, q, set, o, SUM_WHOLE, frame)
+                                                             : write_message(b, q, set, o, SUM_GROWTH, frame));
 }
 
-// A pass of its own: the registers of the other one are the common query's.
-static __attribute__((noinline)) void write_others(const struct fast_burst *b, struct packet_slot *slot,
-                                                   const uint8_t *number, unsigned count)
+// Over IPv4, without options, and there.
+static inline __attribute__((always_inline)) void write_common(const struct fast_burst *b, struct packet_slot *slot,
+                                                               const struct fast_query *q)
 {
-    for (unsigned i = 0; i < count; i++) {
-        const struct fast_query *q = &b->query[number[i]];
-        if (!(q->marks & FAST_OPTIONS))
-            write_uncommon(b, &slot[number[i]], q);
-        else if (q->marks & (FAST_IPV6 | FAST_MISS) || q->options.shape->has_other)
-            write_uncommon_options(b, &slot[number[i]], q);
+    const struct rrset *set = (const struct rrset *)q->at;
+    uint8_t *frame = slot->frame;
+    const unsigned udp_len = q->udp_len + set->wire_len;
+    slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
+    write_headers(b, frame, udp_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
+}
+
+// From query `i` on, of whatever kind. A pass of its own: the registers of the other one are the common query's.
+static __attribute__((noinline)) void write_others(struct fast_burst *b, struct packet_slot *slot, unsigned i,
+                                                   unsigned count)
+{
+    for (; i < count; i++) {
+        const struct fast_query *q = &b->query[i];
+        if (!fast_fits(q, (const struct rrset *)q->at)) {
+            b->plain[b->plain_count++] = (uint16_t)i;
+            continue;
+        }
+        slot[i].verdict = PACKET_SEND;
+        b->marks += q->marks;
+        const uint64_t kind = q->marks & (FAST_IPV6 | FAST_OPTIONS | FAST_MISS | FAST_UNANSWERED);
+        if (kind == FAST_OPTIONS)
+            write_with_options(b, &slot[i], q);
+        else if (kind == 0)
+            write_common(b, &slot[i], q);
+        else if (kind & FAST_OPTIONS)
+            write_uncommon_options(b, &slot[i], q);
         else
-            write_with_options(b, &slot[number[i]], q);
+            write_uncommon(b, &slot[i], q);
     }
 }
 
 void fast_write(struct fast_burst *b, struct packet_slot *slot, unsigned count)
 {
     uint64_t marks = 0;
-    uint8_t other[PACKET_BURST_MAX]; // numbers of those that are not the common query
-    unsigned left = 0, others = 0;
-    for (unsigned i = 0; i < count; i++) {
+    unsigned left = 0, i = 0;
+    for (; i < count; i++) {
         const struct fast_query *q = &b->query[i];
-        const struct rrset *set = (const struct rrset *)q->at;
-        if (!fast_fits(q, set)) {
+        if (__builtin_expect(!fast_fits(q, (const struct rrset *)q->at), 0)) {
             b->plain[left++] = (uint16_t)i;
             continue;
         }
+        if (__builtin_expect(q->marks >= FAST_IPV6, 0))
+            break;
         slot[i].verdict = PACKET_SEND;
         marks += q->marks;
-        if (__builtin_expect(q->marks >= FAST_IPV6, 0)) {
-            other[others++] = (uint8_t)i;
-            continue;
-        }
-        uint8_t *frame = slot[i].frame;
-        const unsigned udp_len = q->udp_len + set->wire_len;
-        slot[i].reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-        write_headers(b, frame, udp_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
+        write_common(b, &slot[i], q);
     }
-    if (others)
-        write_others(b, slot, other, others);
-    b->answer_count = count - left;
     b->marks = marks;
     b->plain_count = left;
+    if (i < count)
+        write_others(b, slot, i, count);
+    b->answer_count = count - b->plain_count;
 }
 
 #endif
