@@ -53,11 +53,15 @@ enum {
 // The head of the answer's cookie option in memory order: code, and length of both cookies.
 #define FAST_COOKIE_HEAD (10u << 8 | 24u << 24)
 
+// DO in the first 8 octets of an OPT record, likewise.
+#define FAST_OPT_DO (1ull << 63)
+
 // What a query with EDNS options has besides.
 struct fast_options {
     const struct fast_shape *shape;
     const uint8_t *opt; // its record, in the frame
     uint8_t subnet[16]; // the address; bits past the source length are zero
+    uint64_t client;
     uint64_t server[2]; // the answer's server cookie, from fast_cookies on
     uint8_t scope;      // from fast_steer on
 } __attribute__((aligned(64)));

@@ -15,7 +15,6 @@ enum {
 };
 static_assert((int)FAST_NAME_AT + FAST_IPV6_SHIFT + FAST_NAME_CAP + 4 + RECORD_MAX + 16 <= (int)FAST_ROOM,
               "all that is looked at lies inside the frame's buffer");
-static_assert((int)FAST_OPT_MAX <= (int)FAST_OPT_ROOM, "every reply has room");
 
 // ---- the first of its shape ----
 
@@ -101,21 +100,31 @@ static void forget_unanswered(const struct fast_burst *b, struct fast_shape *s)
 // The subnet comes back with a scope of zero for the time being (RFC 7871 section 7.2.1).
 static void start_subnet(struct fast_shape *s, const uint8_t *opt)
 {
-    const unsigned head_len = OPTION_HEAD_LEN + SUBNET_HEAD_LEN;
-    memcpy(s->reply + s->reply_len, opt + s->subnet_at - head_len, head_len);
-    s->reply_subnet_at = (uint8_t)(s->reply_len + head_len);
+    s->reply_subnet = load64(opt + s->subnet_at - OPTION_HEAD_LEN - SUBNET_HEAD_LEN);
+    s->reply_subnet_at = (uint8_t)(s->reply_len + OPTION_HEAD_LEN + SUBNET_HEAD_LEN);
     s->reply_len = (uint8_t)(s->reply_subnet_at + (s->subnet_bits + 7u) / 8);
-    s->scope_turn = s->reply_subnet_at % 2 ? 0 : 8;
+    s->scope_weight = s->reply_subnet_at % 2 ? 1 : 256;
     s->marks |= FAST_SUBNET;
 }
 
 static void start_cookie(struct fast_shape *s)
 {
-    store32(s->reply + s->reply_len, FAST_COOKIE_HEAD);
     s->reply_cookie_at = (uint8_t)(s->reply_len + OPTION_HEAD_LEN);
     s->reply_len = (uint8_t)(s->reply_cookie_at + COOKIE_LEN);
-    s->cookie_turn = s->reply_cookie_at % 2 * 8;
+    s->cookie_weight = s->reply_cookie_at % 2 ? 256 : 1;
     s->marks |= FAST_COOKIE;
+}
+
+// Both records from an even offset on. What stands at an odd one is turned there and back.
+static uint32_t growth_sum(const struct fast_burst *b, const struct fast_shape *s)
+{
+    uint64_t sum = add_carry(b->opt, (uint64_t)s->reply_data_len);
+    if (s->subnet_at)
+        sum = add_carry(sum, turn64(s->reply_subnet, s->reply_subnet_at % 2 * 8));
+    if (s->cookie_at)
+        sum = add_carry(sum, (uint64_t)FAST_COOKIE_HEAD << s->reply_cookie_at % 2 * 8);
+    sum = add_carry(sum, ~sum_octets(0, s->expected, s->query_len));
+    return (0xffffu << 8) + fold32(fold64(sum)); // so that no size makes it negative
 }
 
 // The answer's record, its options in the order of the query's: what comes back then is at an even offset again if it
@@ -124,18 +133,17 @@ static void start_reply(const struct fast_burst *b, struct fast_shape *s, const 
 {
     s->marks = FAST_EDNS | FAST_OPTIONS | (s->has_other ? FAST_UNANSWERED : 0);
     s->reply_len = FAST_OPT_LEN;
-    store64(s->reply, b->opt);
     if (s->subnet_at && s->subnet_at < s->cookie_at)
         start_subnet(s, opt);
     if (s->cookie_at)
         start_cookie(s);
     if (s->subnet_at > s->cookie_at)
         start_subnet(s, opt);
-    store16(s->reply + 9, (uint16_t)swap16(s->reply_len - (unsigned)FAST_OPT_LEN));
-    s->growth_sum =
-        add_carry(sum_octets(0, s->reply, s->reply_len), ~sum_octets(0, s->expected + 8, s->query_len - 8u));
+    s->reply_data_len = swap16(s->reply_len - (unsigned)FAST_OPT_LEN) << 8;
+    s->growth_sum = growth_sum(b, s);
+    s->growth = (uint32_t)s->reply_len - s->query_len;
     // The length counts twice, in the upper half of its word: negative growth is made positive by a multiple of 65,535.
-    s->len_sum = (0xffffu + s->reply_len - s->query_len) << 9;
+    s->len_sum = (0xffffu + s->growth) << 9;
 }
 
 // What is open is none of what is expected.
@@ -203,6 +211,7 @@ static inline unsigned take(struct fast_burst *b, struct fast_query *q, const ui
     o->scope = 0;
     store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
     q->marks = s->marks;
+    o->client = load64(opt + s->cookie_at);
     if (s->cookie_at)
         fill_cookie(b, q, client, is_ipv6);
     return s->query_len;

@@ -10,10 +10,9 @@ extern "C" {
 #endif
 
 enum {
-    FAST_SHAPE_WAYS = 8,   // a power of two
-    FAST_SHAPE_MAX = 64,   // kept at once
-    FAST_SHAPE_BLOCKS = 7, // of 16 octets: longer OPT records are left to the plain way
-    FAST_OPT_ROOM = 64     // of an answer's record: written as a whole
+    FAST_SHAPE_WAYS = 8,  // a power of two
+    FAST_SHAPE_MAX = 64,  // kept at once
+    FAST_SHAPE_BLOCKS = 7 // of 16 octets: longer OPT records are left to the plain way
 };
 
 // OPT records of one shape, the same options with the same lengths in the same order: a record with holes, and the
@@ -23,23 +22,25 @@ struct fast_shape {
     uint8_t mask[16 * FAST_SHAPE_BLOCKS]; // of the query's record; open: size, DO, the subnet's address, cookies, data
                                           // of options that mean nothing
     uint8_t expected[16 * FAST_SHAPE_BLOCKS]; // of what is not open
-    uint8_t reply[FAST_OPT_ROOM];  // the answer's record as edns_response_write writes it: zeros where it is open,
-                                   // which here is DO, the address, the scope and the cookie, and behind it
-    uint8_t subnet_keep[16];       // of 16 octets from the subnet's address on, those that belong to it
-    uint64_t marks;                // of the queries
-    uint64_t growth_sum;           // the sum over the reply less that over the query's record from the eighth octet on,
-                                   // of what is not open
-    uint32_t len_sum;              // what the other length of the message adds to a sum
-    bool has_other;                // octets are open that are not answered
-    bool is_subnet_ipv6;           //
-    uint8_t query_len, reply_len;  // of the records
-    uint8_t subnet_at;             // of the address in the query's record, 0: no subnet to answer
-    uint8_t subnet_bits;           // its source length
-    uint8_t cookie_at, cookie_len; // of the cookie's data in the query's record; 0: no cookie to answer
+    uint8_t subnet_keep[16];                  // of 16 octets from the subnet's address on, those that belong to it
+    uint64_t marks;                           // of the queries
+    // The answer's record as edns_response_write writes it, in memory order: what follows its first 8 octets up to the
+    // options, with a zero behind, and the head of the subnet's option with a scope of zero.
+    uint32_t reply_data_len;
+    uint64_t reply_subnet;
+    // What the answer's record adds to a sum less what the query's did, of what is the same in all, of the size zero in
+    // the query's; positive by multiples of 65,535.
+    uint32_t growth_sum;
+    uint32_t growth;                          // octets that the answer's record has more than the query's, modulo 2^32
+    uint32_t len_sum;                         // what they add to a sum as part of the lengths
+    uint16_t scope_weight, cookie_weight;     // of the scope and of server cookies in a sum: 256 at odd offsets, else 1
+    bool has_other;                           // octets are open that are not answered
+    bool is_subnet_ipv6;                      //
+    uint8_t query_len, reply_len;             // of the records
+    uint8_t subnet_at;                        // of the address in the query's record, 0: no subnet to answer
+    uint8_t subnet_bits;                      // its source length
+    uint8_t cookie_at, cookie_len;            // of the cookie's data in the query's record; 0: no cookie to answer
     uint8_t reply_subnet_at, reply_cookie_at; // likewise
-    uint8_t scope_turn,
-        cookie_turn; // bits by which a sum over the scope, a server cookie is turned: 8 where it is at an odd
-    // offset
 } __attribute__((aligned(64)));
 
 // Those of one thread, from burst to burst. Within a burst shapes are added only, since queries point to them; between

@@ -6,130 +6,145 @@
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"
 
-// Octets from an odd offset on count 256 times, which turns a sum of 64 bits modulo 2^64 - 1 as it does one of 16.
+// Octets from an odd offset on count 256 times, modulo 65,535: the bits by which a sum over them is turned.
 static inline unsigned turn_at(unsigned at)
 {
     return at % 2 * 8;
 }
 
+static inline __attribute__((always_inline)) void put_records(uint8_t *out, const struct rrset *set)
+{
+    const uint8_t *wire = rrset_wire(set);
+    store_block(out, load_block(wire));
+    store_block(out + 16, load_block(wire + 16));
+    if (__builtin_expect(set->wire_len > 32, 0))
+        for (unsigned at = 32; at < set->wire_len; at += 16)
+            store_block(out + at, load_block(wire + at));
+}
+
+// Sets the header of the message, which stands in `frame` where it does over IPv4. What it adds to a sum.
+static inline __attribute__((always_inline)) uint32_t turn_message(uint8_t *frame, const struct rrset *set)
+{
+    const unsigned kept = swap16(DNS_FLAG_RD | DNS_FLAG_CD), added = swap16(DNS_FLAG_QR | DNS_FLAG_AA);
+    const unsigned flags = load16(frame + FAST_MESSAGE_AT + 2);
+    store16(frame + FAST_MESSAGE_AT + 2, (uint16_t)((flags & kept) | added));
+    store16(frame + FAST_MESSAGE_AT + 6, (uint16_t)swap16(set->record_count));
+    return 0xffff + added - (flags & ~kept);
+}
+
+// Appends the records, and an OPT record without options behind them. Returns the sum over the datagram without the
+// checksum field; the message grows by the records only: the OPT record leaves with the length with which it came.
+static inline __attribute__((always_inline)) uint32_t
+write_message(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set, uint8_t *frame)
+{
+    const unsigned end = fast_end(q->name_len), parity = turn_at(end);
+    uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
+    uint8_t *out = frame + end;
+    const uint64_t opt = load64(out); // before records are written over it
+    put_records(out, set);
+    if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
+        out += set->wire_len;
+        store64(out, b->opt | (opt & FAST_OPT_DO));
+        store32(out + 8, 0);                                          // one octet more than the record has
+        sum += (b->size_sum - (uint16_t)(opt >> 24)) << (parity ^ 8); // at an odd offset in the record
+    }
+    return sum + turn_message(frame, set);
+}
+
 // Of a query's OPT record, which the records overwrite.
 struct opt_before {
-    uint64_t head, client; // its first 8 octets, and the client's cookie if one is answered
-    uint64_t sum;          // over server cookies, which leave; or over the whole record
+    uint64_t head; // its first 8 octets
+    uint64_t sum;  // over its server cookie, which leaves; or over the whole record
 };
 
 // How the sum over an OPT record is found: by what comes and goes, or, where an answer has an odd length or the query
 // options that are not answered, by adding up both records.
 enum opt_sum { SUM_GROWTH, SUM_WHOLE };
 
-static inline __attribute__((always_inline)) struct opt_before read_opt(const struct fast_options *o,
-                                                                        const struct fast_shape *s, enum opt_sum way)
+static inline __attribute__((always_inline)) struct opt_before read_opt(const uint8_t *opt, const struct fast_shape *s,
+                                                                        enum opt_sum way)
 {
-    const uint8_t *cookie = o->opt + s->cookie_at;
-    struct opt_before before = {load64(o->opt), load64(cookie), 0};
+    struct opt_before before = {load64(opt), 0};
+    const uint8_t *server = opt + s->cookie_at + EDNS_COOKIE_CLIENT_LEN;
     if (way == SUM_WHOLE)
-        before.sum = sum_octets(0, o->opt, s->query_len);
-    else if (s->cookie_len > 8)
-        before.sum = add_carry(load64(cookie + 8), load64(cookie + 16));
+        before.sum = sum_octets(0, opt, s->query_len);
+    else if (__builtin_expect(s->cookie_len > EDNS_COOKIE_CLIENT_LEN, 0))
+        before.sum = add_carry(load64(server), load64(server + 8));
     return before;
 }
 
-// The answer's record, zeros behind it.
-static inline __attribute__((always_inline)) void put_opt(const struct fast_options *o, const struct fast_shape *s,
-                                                          struct opt_before before, uint8_t *out)
+// Writes the answer's record. The sum over its server cookie, less that over the query's, by SUM_GROWTH.
+static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_burst *b, const struct fast_options *o,
+                                                              const struct fast_shape *s, struct opt_before before,
+                                                              uint8_t *out)
 {
-#pragma GCC unroll 4
-    for (unsigned at = 0; at < FAST_OPT_ROOM; at += 16)
-        store_block(out + at, load_aligned(s->reply + at));
-    out[7] = before.head >> 56 & 0x80; // DO
+    store64(out, b->opt | (before.head & FAST_OPT_DO));
+    store32(out + 8, s->reply_data_len); // one octet more than there is before the options
     if (__builtin_expect(s->subnet_at, 1)) {
         uint8_t *address = out + s->reply_subnet_at;
+        store64(address - 8, s->reply_subnet);
         address[-1] = o->scope;
         store_block(address, load_block(o->subnet)); // also over the head of a cookie that follows
     }
-    if (__builtin_expect(s->cookie_at, 1)) {
-        uint8_t *cookie = out + s->reply_cookie_at;
-        store32(cookie - 4, FAST_COOKIE_HEAD);
-        store64(cookie, before.client);
-        store64(cookie + 8, o->server[0]);
-        store64(cookie + 16, o->server[1]);
-    }
+    if (__builtin_expect(!s->cookie_at, 0))
+        return 0;
+    uint8_t *cookie = out + s->reply_cookie_at;
+    const uint64_t head = o->server[0], hash = o->server[1];
+    store32(cookie - 4, FAST_COOKIE_HEAD);
+    store64(cookie, o->client);
+    store64(cookie + 8, head);
+    store64(cookie + 16, hash);
+    const uint64_t sum = add_carry(head, hash);
+    return __builtin_expect(s->cookie_len > EDNS_COOKIE_CLIENT_LEN, 0) ? add_carry(sum, ~before.sum) : sum;
 }
 
-// What the answer's record adds to a sum less what the query's did, both from an even offset on. DO, address and client
-// cookie come back; the scope stands where the address does, at the other octet of a word.
-static inline __attribute__((always_inline)) uint64_t opt_growth(const struct fast_options *o,
-                                                                 const struct fast_shape *s, struct opt_before before)
+// What the answer's record adds to a sum less what the query's did, both from an even offset on; less than 2^41. DO,
+// address and client cookie come back.
+static inline __attribute__((always_inline)) uint64_t
+opt_growth(const struct fast_options *o, const struct fast_shape *s, struct opt_before before, uint64_t servers)
 {
-    uint64_t sum = add_carry(s->growth_sum, ~(before.head & ~(1ull << 63)));
-    sum = add_carry(sum, (uint64_t)o->scope << s->scope_turn);
-    if (__builtin_expect(s->cookie_at, 1)) {
-        uint64_t servers = add_carry(o->server[0], o->server[1]);
-        if (s->cookie_len > 8)
-            servers = add_carry(servers, ~before.sum);
-        sum = add_carry(sum, turn64(servers, s->cookie_turn));
-    }
-    return sum;
+    const unsigned size = (uint16_t)(before.head >> 24); // at an odd offset
+    return s->growth_sum - (size << 8) + o->scope * s->scope_weight + (uint64_t)fold64(servers) * s->cookie_weight;
 }
 
-// To the end of a message, the answer's OPT record. What it adds to the sum, with the growth of the message by its
-// difference to the query's, which stood behind the question. The parities are 8 where the query's stood, and where
-// `out` is, at an odd offset: octets then count 256 times, which turns a sum of 64 bits modulo 2^64 - 1 as it does one
-// of 16.
-static inline __attribute__((always_inline)) uint32_t write_opt(const struct fast_options *o,
-                                                                const struct fast_shape *s, struct opt_before before,
-                                                                enum opt_sum way, uint8_t *out, unsigned end_parity,
-                                                                unsigned out_parity)
+// As write_message, with the OPT record that goes with the query's options.
+static inline __attribute__((always_inline)) uint64_t write_message_with_options(const struct fast_burst *b,
+                                                                                 const struct fast_query *q,
+                                                                                 const struct rrset *set,
+                                                                                 enum opt_sum way, uint8_t *frame)
 {
-    uint64_t sum;
-    put_opt(o, s, before, out);
-    if (way == SUM_WHOLE)
-        sum = add_carry(turn64(sum_octets(0, out, s->reply_len), out_parity), turn64(~before.sum, end_parity));
-    else
-        sum = turn64(opt_growth(o, s, before), end_parity);
-    return fold32(fold64(sum)) + s->len_sum;
+    const struct fast_options *o = &q->options;
+    const struct fast_shape *s = o->shape;
+    const unsigned end = fast_end(q->name_len), opt_at = end + set->wire_len;
+    uint8_t *opt = frame + opt_at;
+    const struct opt_before before = read_opt(frame + end, s, way);
+    put_records(frame + end, set);
+    const uint64_t servers = put_opt(b, o, s, before, opt);
+    uint64_t sum = set->partial_sum, moved = 0;
+    if (way == SUM_WHOLE) {
+        sum += fold64(~before.sum);
+        moved = (uint64_t)fold64(sum_octets(0, opt, s->reply_len)) << turn_at(opt_at);
+    } else {
+        sum += opt_growth(o, s, before, servers);
+    }
+    return (sum << turn_at(end)) + moved + s->len_sum + q->sum + set->growth_sum + turn_message(frame, set);
 }
 
-// Appends the records, moves the OPT record behind them and sets the header; `frame` is such that the message stands
-// where it does over IPv4. Without `options` the message grows by the records only: the OPT record leaves with the
-// length with which it came. Returns the sum over the datagram without the checksum field.
-static inline __attribute__((always_inline)) uint32_t write_message(const struct fast_burst *b,
-                                                                    const struct fast_query *q, const struct rrset *set,
-                                                                    const struct fast_options *options,
-                                                                    enum opt_sum way, uint8_t *frame)
+// The checksum that goes with a sum over the datagram without its field. The complement before folding makes a zero,
+// which would mean "none" (RFC 768), to 0xffff: no sum has all bits set.
+static inline unsigned checksum32(uint32_t sum)
 {
-    const uint8_t *wire = rrset_wire(set);
-    const unsigned wire_len = set->wire_len, end = fast_end(q->name_len);
-    const unsigned parity = end % 2 * 8; // octets from an odd offset on count 256 times, modulo 65,535
-    uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
-    uint8_t *out = frame + end;
-    const uint64_t opt = load64(out);
-    const struct fast_shape *shape = options ? options->shape : NULL; // loaded once: octets that are stored may be any
-    struct opt_before before = {0, 0, 0};
-    if (options)
-        before = read_opt(options, shape, way);
-    store_block(out, load_block(wire));
-    store_block(out + 16, load_block(wire + 16));
-    for (unsigned at = 32; at < wire_len; at += 16)
-        store_block(out + at, load_block(wire + at));
-    if (options) {
-        sum += write_opt(options, shape, before, way, out + wire_len, parity, (end + wire_len) % 2 * 8);
-    } else if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
-        out += wire_len;
-        store64(out, b->opt | (opt & 1ull << 63));                    // DO
-        store32(out + 8, 0);                                          // one octet more than the record has
-        sum += (b->size_sum - (uint16_t)(opt >> 24)) << (parity ^ 8); // at an odd offset in the record
-    }
-    const unsigned flags = load16(frame + FAST_MESSAGE_AT + 2);
-    const unsigned new_flags = (flags & swap16(DNS_FLAG_RD | DNS_FLAG_CD)) | swap16(DNS_FLAG_QR | DNS_FLAG_AA);
-    store16(frame + FAST_MESSAGE_AT + 2, (uint16_t)new_flags);
-    store16(frame + FAST_MESSAGE_AT + 6, (uint16_t)swap16(set->record_count));
-    return sum + 0xffff - flags + new_flags;
+    return fold32(~sum);
+}
+
+static inline unsigned checksum64(uint64_t sum)
+{
+    return fold32(fold64(~sum));
 }
 
 // Back to the sender: addresses and ports swapped, lengths, checksums, hop limit.
 static inline __attribute__((always_inline)) void write_headers(const struct fast_burst *b, uint8_t *frame,
-                                                                unsigned udp_len, uint32_t sum)
+                                                                unsigned udp_len, unsigned checksum)
 {
     uint8_t *ip = frame + FAST_IP_AT;
     // The sender's address to the front, behind it ours and the type.
@@ -143,12 +158,11 @@ static inline __attribute__((always_inline)) void write_headers(const struct fas
     __m128i second = _mm_setr_epi8(0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 0, 0, 0, 0);
     second = _mm_insert_epi16(second, (int)total_be, 1);
     second = _mm_insert_epi16(second, (int)~(unsigned)fold32(header), 5);
-    // Source and destination address, ports, length, checksum. The complement before folding makes a zero, which would
-    // mean "none" (RFC 768), to 0xffff.
+    // Source and destination address, ports, length, checksum.
     const __m128i swap = _mm_setr_epi8(4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, -1, -1, -1, -1);
     __m128i third = _mm_shuffle_epi8(load_block(ip + 12), swap);
     third = _mm_insert_epi16(third, (int)swap16(udp_len), 6);
-    third = _mm_insert_epi16(third, (int)fold32(~sum), 7);
+    third = _mm_insert_epi16(third, (int)checksum, 7);
     store_block(frame, first);
     store_block(ip, second);
     store_block(ip + 12, third);
@@ -156,7 +170,7 @@ static inline __attribute__((always_inline)) void write_headers(const struct fas
 
 // The same of IPv6.
 static __attribute__((noinline)) void write_headers6(const struct fast_burst *b, uint8_t *frame, unsigned udp_len,
-                                                     uint32_t sum)
+                                                     unsigned checksum)
 {
     uint8_t *ip = frame + FAST_IP_AT;
     const __m128i turn = _mm_setr_epi8(6, 7, 8, 9, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
@@ -168,7 +182,7 @@ static __attribute__((noinline)) void write_headers6(const struct fast_burst *b,
     store_block(ip + 8, destination);
     store_block(ip + 24, source);
     store64(ip + FAST_IPV6_LEN,
-            (ports << 16 | ports >> 16) | (uint64_t)swap16(udp_len) << 32 | (uint64_t)fold32(~sum) << 48);
+            (ports << 16 | ports >> 16) | (uint64_t)swap16(udp_len) << 32 | (uint64_t)checksum << 48);
 }
 
 // What an answer of fast_miss has else than the common one: rcode, AA, and for an SOA section and pointers to the apex.
@@ -196,16 +210,26 @@ static uint32_t write_miss(const struct fast_burst *b, const struct fast_query *
     return sum;
 }
 
-// One with options over IPv4, which adds nothing uncommon to its sum.
+// Over IPv4, and there; without options,
+static inline __attribute__((always_inline)) void write_common(const struct fast_burst *b, struct packet_slot *slot,
+                                                               const struct fast_query *q)
+{
+    const struct rrset *set = (const struct rrset *)q->at;
+    uint8_t *frame = slot->frame;
+    const unsigned udp_len = q->udp_len + set->wire_len;
+    slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
+    write_headers(b, frame, udp_len, checksum32(write_message(b, q, set, frame)));
+}
+
+// and with them.
 static inline __attribute__((always_inline)) void
 write_with_options(const struct fast_burst *b, struct packet_slot *slot, const struct fast_query *q)
 {
     const struct rrset *set = (const struct rrset *)q->at;
-    const struct fast_options *o = &q->options;
     uint8_t *frame = slot->frame;
-    const unsigned udp_len = q->udp_len + set->wire_len + o->shape->reply_len - o->shape->query_len;
+    const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
     slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, write_message(b, q, set, o, SUM_GROWTH, frame));
+    write_headers(b, frame, udp_len, checksum64(write_message_with_options(b, q, set, SUM_GROWTH, frame)));
 }
 
 // The end of one that is written over IPv6, or is not there.
@@ -217,9 +241,9 @@ static inline void finish_uncommon(const struct fast_burst *b, struct packet_slo
         sum = write_miss(b, q, (const struct rrset *)q->at, slot->frame + shift, sum);
     slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
     if (shift)
-        write_headers6(b, slot->frame, udp_len, sum);
+        write_headers6(b, slot->frame, udp_len, checksum32(sum));
     else
-        write_headers(b, slot->frame, udp_len, sum);
+        write_headers(b, slot->frame, udp_len, checksum32(sum));
 }
 
 static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
@@ -227,7 +251,7 @@ static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b,
 {
     const struct rrset *set = (const struct rrset *)q->at;
     uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
-    finish_uncommon(b, slot, q, q->udp_len + set->wire_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
+    finish_uncommon(b, slot, q, q->udp_len + set->wire_len, write_message(b, q, set, frame));
 }
 
 // Or has options that are not answered.
@@ -235,23 +259,12 @@ static __attribute__((noinline)) void write_uncommon_options(const struct fast_b
                                                              const struct fast_query *q)
 {
     const struct rrset *set = (const struct rrset *)q->at;
-    const struct fast_options *o = &q->options;
     uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
-    const unsigned udp_len = q->udp_len + set->wire_len + o->shape->reply_len - o->shape->query_len;
-    finish_uncommon(b, slot, q, udp_len,
-                    q->marks & (FAST_UNANSWERED | FAST_MISS) ? write_message(b, q, set, o, SUM_WHOLE, frame)
-                                                             : write_message(b, q, set, o, SUM_GROWTH, frame));
-}
-
-// Over IPv4, without options, and there.
-static inline __attribute__((always_inline)) void write_common(const struct fast_burst *b, struct packet_slot *slot,
-                                                               const struct fast_query *q)
-{
-    const struct rrset *set = (const struct rrset *)q->at;
-    uint8_t *frame = slot->frame;
-    const unsigned udp_len = q->udp_len + set->wire_len;
-    slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, write_message(b, q, set, NULL, SUM_GROWTH, frame));
+    const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
+    const uint64_t sum = q->marks & (FAST_UNANSWERED | FAST_MISS)
+                             ? write_message_with_options(b, q, set, SUM_WHOLE, frame)
+                             : write_message_with_options(b, q, set, SUM_GROWTH, frame);
+    finish_uncommon(b, slot, q, udp_len, fold32(fold64(sum)));
 }
 
 // From query `i` on, of whatever kind. A pass of its own: the registers of the other one are the common query's.
