@@ -82,12 +82,12 @@ static inline uint64_t cookie_head_of(struct cookie_query query, uint32_t now_s)
     return head;
 }
 
-static inline void cookie_fill(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
-                               const uint8_t *address, bool is_ipv6, uint32_t now_s)
+// All but the head.
+static inline void cookie_fill(struct cookie_batch *batch, unsigned lane, const uint8_t client[EDNS_COOKIE_CLIENT_LEN],
+                               const uint8_t *address, bool is_ipv6)
 {
     uint32_t ipv4;
-    memcpy(&batch->word[0][lane], query.client, 8);
-    batch->word[1][lane] = query.server_len ? cookie_head_of(query, now_s) : cookie_head(now_s);
+    memcpy(&batch->word[0][lane], client, 8);
     if (is_ipv6) {
         memcpy(&batch->word[2][lane], address, 8);
         memcpy(&batch->word[3][lane], address + 8, 8);
@@ -98,33 +98,58 @@ static inline void cookie_fill(struct cookie_batch *batch, unsigned lane, struct
     batch->word[2][lane] = ipv4 | 20ull << 56;
 }
 
+// The heads of the first `count` lanes: new ones,
+static inline void cookie_fill_heads(struct cookie_batch *batch, unsigned count, uint32_t now_s)
+{
+    const uint64_t head = cookie_head(now_s);
+    for (unsigned lane = 0; lane < count; lane += 4) // further lanes are overwritten anyway
+        for (unsigned i = 0; i < 4; i++)
+            batch->word[1][lane + i] = head;
+}
+
+// and then of those whose query has a server cookie.
+static inline void cookie_fill_sent(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
+                                    uint32_t now_s)
+{
+    batch->word[1][lane] = cookie_head_of(query, now_s);
+}
+
 // `count` lanes are filled.
 void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN]);
 
-// With a server cookie in the query; the lane's head and hash are given.
+// With a server cookie in the query; head and hash under the current secret are given.
 enum cookie_verdict cookie_settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint64_t head, uint64_t hash,
                                        struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
-// As cookie_answer.
-static inline enum cookie_verdict cookie_settle(const struct cookie_batch *batch, unsigned lane,
-                                                uint8_t out[EDNS_COOKIE_SERVER_LEN], struct cookie_query query,
+// The server cookie that the response carries, in a lane that is hashed.
+static inline uint64_t cookie_made_head(const struct cookie_batch *batch, unsigned lane)
+{
+    return batch->word[1][lane];
+}
+
+static inline uint64_t cookie_made_hash(const struct cookie_batch *batch, unsigned lane)
+{
+    return batch->hash[lane];
+}
+
+// As cookie_answer, of a query with a server cookie: a verdict, and what the response carries into the lane. Without
+// one there is nothing to settle.
+static inline enum cookie_verdict cookie_settle(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
                                                 const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                                 const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
     const uint64_t head = batch->word[1][lane], hash = batch->hash[lane];
-    enum cookie_verdict verdict = COOKIE_NONE;
-    if (query.server_len) {
-        uint64_t sent[2] = {0, 0};
-        if (query.server_len == EDNS_COOKIE_SERVER_LEN)
-            memcpy(sent, query.server, sizeof sent);
-        // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
-        if (!((sent[0] == head) & (sent[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S))
-            return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
-        verdict = COOKIE_GOOD;
-    }
-    memcpy(out, &head, sizeof head);
-    memcpy(out + sizeof head, &hash, sizeof hash);
+    uint64_t server[2] = {0, 0};
+    if (query.server_len == EDNS_COOKIE_SERVER_LEN)
+        memcpy(server, query.server, sizeof server);
+    // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
+    if ((server[0] == head) & (server[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S)
+        return COOKIE_GOOD;
+    const enum cookie_verdict verdict =
+        cookie_settle_sent((uint8_t *)server, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+    batch->word[1][lane] = server[0];
+    batch->hash[lane] = server[1];
     return verdict;
 }
 

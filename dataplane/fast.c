@@ -55,6 +55,9 @@ void fast_expect(struct fast_burst *b, bool is_ipv6)
 
 static_assert((int)FAST_SHAPE_MAX >= 2 * (int)PACKET_BURST_MAX, "a burst may learn as many as it has frames");
 
+// What is kept of a record is never what is expected.
+static const struct fast_shape no_shape = {.expected = {1}};
+
 static void choose_shapes(struct fast_burst *b, struct fast_shapes *kept)
 {
     struct fast_shapes *s = kept ? kept : &b->own_shapes;
@@ -66,7 +69,8 @@ static void choose_shapes(struct fast_burst *b, struct fast_shapes *kept)
     s->answers_subnets = b->answers_subnets;
     s->answers_cookies = b->answers_cookies;
     s->count = 0;
-    memset(s->last_of, 0, sizeof s->last_of);
+    for (unsigned i = 0; i < FAST_SHAPE_WAYS; i++)
+        s->last_of[i] = &no_shape;
 }
 
 bool fast_begin(struct fast_burst *b, const struct answer_context *context, const struct packet_port *port)
@@ -79,7 +83,7 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
     b->by_region_count = b->by_bucket_count = b->missed_count = 0;
-    b->cookies[0].count = b->cookies[1].count = 0;
+    b->cookies[0].count = b->cookies[0].sent_count = b->cookies[1].count = b->cookies[1].sent_count = 0;
     b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
     b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
     b->mac = port->mac;

@@ -59,11 +59,10 @@ enum {
 // What a query with EDNS options has besides.
 struct fast_options {
     const struct fast_shape *shape;
-    const uint8_t *opt; // its record, in the frame
     uint8_t subnet[16]; // the address; bits past the source length are zero
-    uint64_t client;
-    uint64_t server[2]; // the answer's server cookie, from fast_cookies on
     uint8_t scope;      // from fast_steer on
+    uint8_t lane;       // with FAST_COOKIE: in the batch of its family
+    const uint8_t *opt; // with a server cookie in the query: its record, in the frame
 } __attribute__((aligned(64)));
 
 // A query on its way through the stages; it has its frame's number in the burst.
@@ -109,9 +108,9 @@ struct fast_family {
 
 // Queries of clients of one family whose cookie is to be answered.
 struct fast_cookies {
-    unsigned count;
-    struct fast_query *query[PACKET_BURST_MAX];
-    struct cookie_batch batch; // a lane for each
+    unsigned count, sent_count;
+    struct fast_query *sent[PACKET_BURST_MAX]; // of them those with a server cookie
+    struct cookie_batch batch;                 // a lane for each; from fast_cookies on with the answer's server cookie
 };
 static_assert((int)PACKET_BURST_MAX <= (int)COOKIE_BATCH_MAX, "the cookies of a burst are hashed at once");
 
@@ -192,9 +191,11 @@ static inline struct cookie_query fast_cookie_query(const struct fast_options *o
 }
 
 // For fast_parse: finds the shape of the OPT record at `opt`. The record's length, with the query's marks set, or 0:
-// leave it to the plain way. `client` is the sender's address.
-unsigned fast_take_options(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
-                           const uint8_t *client, bool is_ipv6);
+// leave it to the plain way. `client` is the sender's address. By family.
+unsigned fast_take_options4(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
+                            const uint8_t *client);
+unsigned fast_take_options6(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
+                            const uint8_t *client);
 
 // Chooses the sets of the queries in burst->by_region and by_bucket.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);

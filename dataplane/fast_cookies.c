@@ -7,20 +7,22 @@
 static inline __attribute__((always_inline)) void answer(const struct fast_burst *b, struct fast_cookies *c,
                                                          bool is_ipv6)
 {
-    static const uint64_t mark[] = {
-        [COOKIE_NONE] = 0, [COOKIE_GOOD] = FAST_COOKIE_GOOD, [COOKIE_BAD] = FAST_COOKIE_BAD};
     const struct zone_settings *s = b->settings;
+    cookie_fill_heads(&c->batch, c->count, b->now_s);
+    for (unsigned i = 0; i < c->sent_count; i++) {
+        const struct fast_options *o = &c->sent[i]->options;
+        cookie_fill_sent(&c->batch, o->lane, fast_cookie_query(o), b->now_s);
+    }
     cookie_hash(&c->batch, c->count, is_ipv6, s->cookie_secret[0]);
-    for (unsigned i = 0; i < c->count; i++) {
-        struct fast_query *q = c->query[i];
+    for (unsigned i = 0; i < c->sent_count; i++) {
+        struct fast_query *q = c->sent[i];
         if (q->name_len == 0) // given up since
             continue;
         const uint8_t *frame = q->options.opt - fast_end(q->name_len) - (is_ipv6 ? FAST_IPV6_SHIFT : 0);
         const enum cookie_verdict verdict =
-            cookie_settle(&c->batch, i, (uint8_t *)q->options.server, fast_cookie_query(&q->options),
-                          fast_client_of(frame, is_ipv6), is_ipv6, b->now_s, s->cookie_secret, s->cookie_secret_count);
-        if (verdict != COOKIE_NONE)
-            q->marks |= mark[verdict];
+            cookie_settle(&c->batch, q->options.lane, fast_cookie_query(&q->options), fast_client_of(frame, is_ipv6),
+                          is_ipv6, b->now_s, s->cookie_secret, s->cookie_secret_count);
+        q->marks |= verdict == COOKIE_GOOD ? FAST_COOKIE_GOOD : FAST_COOKIE_BAD;
     }
 }
 

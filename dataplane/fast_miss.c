@@ -112,11 +112,12 @@ void fast_miss(struct fast_burst *b, const struct packet_slot *slot)
         b->missed[count++] = (uint16_t)number;
         if ((q->marks & (FAST_EDNS | FAST_OPTIONS)) ==
             FAST_EDNS) { // an SOA may be of odd length: the sum is made there
-            const bool is_ipv6 = q->marks & FAST_IPV6;
-            const uint8_t *frame = slot[number].frame;
+            const uint8_t *frame = slot[number].frame, *opt = frame + fast_end(q->name_len);
             const uint64_t marks = q->marks;
-            fast_take_options(b, q, frame + (is_ipv6 ? FAST_IPV6_SHIFT : 0) + fast_end(q->name_len),
-                              fast_client_of(frame, is_ipv6), is_ipv6);
+            if (marks & FAST_IPV6)
+                fast_take_options6(b, q, opt + FAST_IPV6_SHIFT, fast_client_of(frame, true));
+            else
+                fast_take_options4(b, q, opt, fast_client_of(frame, false));
             q->marks |= marks;
         }
         q->marks |= FAST_MISS;

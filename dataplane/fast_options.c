@@ -172,7 +172,7 @@ static const struct fast_shape *learn(struct fast_burst *b, const uint8_t *opt, 
     forget_unanswered(b, s);
     s->query_len = (uint8_t)len;
     start_reply(b, s, opt);
-    b->shapes->last_of[len % FAST_SHAPE_WAYS] = s;
+    b->shapes->last_of[fast_shape_way(opt)] = s;
     b->shapes->count++;
     return s;
 }
@@ -194,45 +194,62 @@ static inline bool is_of_shape(const struct fast_shape *s, const uint8_t *opt)
     return _mm_testz_si128(wrong, wrong);
 }
 
-static inline void fill_cookie(struct fast_burst *b, struct fast_query *q, const uint8_t *client, bool is_ipv6)
+static inline __attribute__((always_inline)) void fill_cookie(struct fast_burst *b, struct fast_query *q,
+                                                              const uint8_t *opt, unsigned cookie_at,
+                                                              unsigned cookie_len, const uint8_t *client, bool is_ipv6)
 {
     struct fast_cookies *c = &b->cookies[is_ipv6];
     const unsigned lane = c->count++;
-    c->query[lane] = q;
-    cookie_fill(&c->batch, lane, fast_cookie_query(&q->options), client, is_ipv6, b->now_s);
+    q->options.lane = (uint8_t)lane;
+    cookie_fill(&c->batch, lane, opt + cookie_at, client, is_ipv6);
+    if (__builtin_expect(cookie_len > EDNS_COOKIE_CLIENT_LEN, 0)) {
+        q->options.opt = opt;
+        c->sent[c->sent_count++] = q;
+    }
 }
 
-static inline unsigned take(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const struct fast_shape *s,
-                            const uint8_t *client, bool is_ipv6)
+static inline __attribute__((always_inline)) unsigned take(struct fast_burst *b, struct fast_query *q,
+                                                           const uint8_t *opt, const struct fast_shape *s,
+                                                           const uint8_t *client, bool is_ipv6)
 {
+    // Loaded once: octets that are stored may be any.
+    const unsigned query_len = s->query_len, cookie_at = s->cookie_at, cookie_len = s->cookie_len;
     struct fast_options *o = &q->options;
     o->shape = s;
-    o->opt = opt;
     o->scope = 0;
-    store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
     q->marks = s->marks;
-    o->client = load64(opt + s->cookie_at);
-    if (s->cookie_at)
-        fill_cookie(b, q, client, is_ipv6);
-    return s->query_len;
+    store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
+    if (cookie_at)
+        fill_cookie(b, q, opt, cookie_at, cookie_len, client, is_ipv6);
+    return query_len;
 }
 
 static __attribute__((noinline)) unsigned take_first(struct fast_burst *b, struct fast_query *q, const uint8_t *opt,
-                                                     unsigned len, const uint8_t *client, bool is_ipv6)
+                                                     const uint8_t *client, bool is_ipv6)
 {
+    const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
     const struct fast_shape *s = learn(b, opt, len);
     return s ? take(b, q, opt, s, client, is_ipv6) : 0;
 }
 
-// Nothing is called but at its end: it has the registers to itself.
-unsigned fast_take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client,
-                           bool is_ipv6)
+static inline __attribute__((always_inline)) unsigned
+take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client, bool is_ipv6)
 {
-    const unsigned len = FAST_OPT_LEN + swap16(load16(opt + 9));
-    const struct fast_shape *s = b->shapes->last_of[len % FAST_SHAPE_WAYS];
-    if (__builtin_expect(!s || !is_of_shape(s, opt), 0))
-        return take_first(b, q, opt, len, client, is_ipv6);
+    const struct fast_shape *s = b->shapes->last_of[fast_shape_way(opt)];
+    if (__builtin_expect(!is_of_shape(s, opt), 0))
+        return take_first(b, q, opt, client, is_ipv6);
     return take(b, q, opt, s, client, is_ipv6);
+}
+
+// Nothing is called but at their ends: they have the registers to themselves.
+unsigned fast_take_options4(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client)
+{
+    return take_options(b, q, opt, client, false);
+}
+
+unsigned fast_take_options6(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client)
+{
+    return take_options(b, q, opt, client, true);
 }
 
 #endif

@@ -144,8 +144,8 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
     if (q->marks) {
         unsigned opt_len = FAST_OPT_LEN;
         if (!is_plain_opt(behind + 4)) {
-            opt_len = fast_take_options(b, q, behind + 4,
-                                        fast_client_of(frame - (is_ipv6 ? FAST_IPV6_SHIFT : 0), is_ipv6), is_ipv6);
+            opt_len = is_ipv6 ? fast_take_options6(b, q, behind + 4, fast_client_of(frame - FAST_IPV6_SHIFT, true))
+                              : fast_take_options4(b, q, behind + 4, fast_client_of(frame, false));
             if (opt_len == 0)
                 return false;
         }

@@ -49,9 +49,15 @@ struct fast_shapes {
     uint64_t opt; // what they hold for: the answer's record without options, and which options are answered
     bool answers_subnets, answers_cookies;
     unsigned count;
-    const struct fast_shape *last_of[FAST_SHAPE_WAYS]; // of records of a length modulo the ways; null: none
+    const struct fast_shape *last_of[FAST_SHAPE_WAYS]; // by fast_shape_way; where there is none, one of no record
     struct fast_shape shape[FAST_SHAPE_MAX];
 };
+
+// Of a record: the length of its options modulo the ways.
+static inline unsigned fast_shape_way(const uint8_t *opt)
+{
+    return opt[10] % FAST_SHAPE_WAYS;
+}
 
 // Before the first burst.
 static inline void fast_shapes_init(struct fast_shapes *shapes)

@@ -76,7 +76,7 @@ static inline __attribute__((always_inline)) struct opt_before read_opt(const ui
 // Writes the answer's record. The sum over its server cookie, less that over the query's, by SUM_GROWTH.
 static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_burst *b, const struct fast_options *o,
                                                               const struct fast_shape *s, struct opt_before before,
-                                                              uint8_t *out)
+                                                              bool is_ipv6, uint8_t *out)
 {
     store64(out, b->opt | (before.head & FAST_OPT_DO));
     store32(out + 8, s->reply_data_len); // one octet more than there is before the options
@@ -89,9 +89,10 @@ static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_
     if (__builtin_expect(!s->cookie_at, 0))
         return 0;
     uint8_t *cookie = out + s->reply_cookie_at;
-    const uint64_t head = o->server[0], hash = o->server[1];
+    const struct cookie_batch *batch = &b->cookies[is_ipv6].batch;
+    const uint64_t head = cookie_made_head(batch, o->lane), hash = cookie_made_hash(batch, o->lane);
     store32(cookie - 4, FAST_COOKIE_HEAD);
-    store64(cookie, o->client);
+    store64(cookie, batch->word[0][o->lane]);
     store64(cookie + 8, head);
     store64(cookie + 16, hash);
     const uint64_t sum = add_carry(head, hash);
@@ -108,10 +109,9 @@ opt_growth(const struct fast_options *o, const struct fast_shape *s, struct opt_
 }
 
 // As write_message, with the OPT record that goes with the query's options.
-static inline __attribute__((always_inline)) uint64_t write_message_with_options(const struct fast_burst *b,
-                                                                                 const struct fast_query *q,
-                                                                                 const struct rrset *set,
-                                                                                 enum opt_sum way, uint8_t *frame)
+static inline __attribute__((always_inline)) uint64_t
+write_message_with_options(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set,
+                           enum opt_sum way, bool is_ipv6, uint8_t *frame)
 {
     const struct fast_options *o = &q->options;
     const struct fast_shape *s = o->shape;
@@ -119,7 +119,7 @@ static inline __attribute__((always_inline)) uint64_t write_message_with_options
     uint8_t *opt = frame + opt_at;
     const struct opt_before before = read_opt(frame + end, s, way);
     put_records(frame + end, set);
-    const uint64_t servers = put_opt(b, o, s, before, opt);
+    const uint64_t servers = put_opt(b, o, s, before, is_ipv6, opt);
     uint64_t sum = set->partial_sum, moved = 0;
     if (way == SUM_WHOLE) {
         sum += fold64(~before.sum);
@@ -229,7 +229,7 @@ write_with_options(const struct fast_burst *b, struct packet_slot *slot, const s
     uint8_t *frame = slot->frame;
     const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
     slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, checksum64(write_message_with_options(b, q, set, SUM_GROWTH, frame)));
+    write_headers(b, frame, udp_len, checksum64(write_message_with_options(b, q, set, SUM_GROWTH, false, frame)));
 }
 
 // The end of one that is written over IPv6, or is not there.
@@ -259,11 +259,12 @@ static __attribute__((noinline)) void write_uncommon_options(const struct fast_b
                                                              const struct fast_query *q)
 {
     const struct rrset *set = (const struct rrset *)q->at;
-    uint8_t *frame = slot->frame + (q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0);
+    const bool is_ipv6 = q->marks & FAST_IPV6;
+    uint8_t *frame = slot->frame + (is_ipv6 ? FAST_IPV6_SHIFT : 0);
     const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
     const uint64_t sum = q->marks & (FAST_UNANSWERED | FAST_MISS)
-                             ? write_message_with_options(b, q, set, SUM_WHOLE, frame)
-                             : write_message_with_options(b, q, set, SUM_GROWTH, frame);
+                             ? write_message_with_options(b, q, set, SUM_WHOLE, is_ipv6, frame)
+                             : write_message_with_options(b, q, set, SUM_GROWTH, is_ipv6, frame);
     finish_uncommon(b, slot, q, udp_len, fold32(fold64(sum)));
 }
 
