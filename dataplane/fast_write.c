@@ -12,43 +12,47 @@ static inline unsigned turn_at(unsigned at)
     return at % 2 * 8;
 }
 
-static inline __attribute__((always_inline)) void put_records(uint8_t *out, const struct rrset *set)
+static inline __attribute__((always_inline)) void put_records(uint8_t *out, const struct rrset *set, unsigned wire_len)
 {
     const uint8_t *wire = rrset_wire(set);
     store_block(out, load_block(wire));
     store_block(out + 16, load_block(wire + 16));
-    if (__builtin_expect(set->wire_len > 32, 0))
-        for (unsigned at = 32; at < set->wire_len; at += 16)
+    if (__builtin_expect(wire_len > 32, 0))
+        for (unsigned at = 32; at < wire_len; at += 16)
             store_block(out + at, load_block(wire + at));
 }
 
-// Sets the header of the message, which stands in `frame` where it does over IPv4. What it adds to a sum.
-static inline __attribute__((always_inline)) uint32_t turn_message(uint8_t *frame, const struct rrset *set)
+// Sets the header of the message, which stands in `frame` where it does over IPv4. Returns the complement of the sum
+// over the datagram without the checksum field: `sum` is the one with the query's flags. A checksum is folded from the
+// complement, not complemented after folding, so that it is never the zero that would mean "none" (RFC 768): no sum has
+// all bits set.
+static inline __attribute__((always_inline)) uint64_t turn_message(uint8_t *frame, const struct rrset *set,
+                                                                   uint64_t sum)
 {
     const unsigned kept = swap16(DNS_FLAG_RD | DNS_FLAG_CD), added = swap16(DNS_FLAG_QR | DNS_FLAG_AA);
     const unsigned flags = load16(frame + FAST_MESSAGE_AT + 2);
     store16(frame + FAST_MESSAGE_AT + 2, (uint16_t)((flags & kept) | added));
     store16(frame + FAST_MESSAGE_AT + 6, (uint16_t)swap16(set->record_count));
-    return 0xffff + added - (flags & ~kept);
+    return (flags & ~kept) - sum - (0xffff + added + 1); // ~(sum + 0xffff - (flags & ~kept) + added)
 }
 
-// Appends the records, and an OPT record without options behind them. Returns the sum over the datagram without the
-// checksum field; the message grows by the records only: the OPT record leaves with the length with which it came.
+// Appends the records, and an OPT record without options behind them: turn_message's complement, to 32 bits. The
+// message grows by the records only: the OPT record leaves with the length with which it came.
 static inline __attribute__((always_inline)) uint32_t
 write_message(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set, uint8_t *frame)
 {
-    const unsigned end = fast_end(q->name_len), parity = turn_at(end);
+    const unsigned end = fast_end(q->name_len), parity = turn_at(end), wire_len = set->wire_len;
     uint32_t sum = q->sum + set->growth_sum + ((uint32_t)set->partial_sum << parity);
     uint8_t *out = frame + end;
     const uint64_t opt = load64(out); // before records are written over it
-    put_records(out, set);
+    put_records(out, set, wire_len);
     if (__builtin_expect(q->marks & FAST_EDNS, 1)) {
-        out += set->wire_len;
+        out += wire_len;
         store64(out, b->opt | (opt & FAST_OPT_DO));
         store32(out + 8, 0);                                          // one octet more than the record has
         sum += (b->size_sum - (uint16_t)(opt >> 24)) << (parity ^ 8); // at an odd offset in the record
     }
-    return sum + turn_message(frame, set);
+    return (uint32_t)turn_message(frame, set, sum);
 }
 
 // Of a query's OPT record, which the records overwrite.
@@ -115,10 +119,10 @@ write_message_with_options(const struct fast_burst *b, const struct fast_query *
 {
     const struct fast_options *o = &q->options;
     const struct fast_shape *s = o->shape;
-    const unsigned end = fast_end(q->name_len), opt_at = end + set->wire_len;
-    uint8_t *opt = frame + opt_at;
+    const unsigned end = fast_end(q->name_len), wire_len = set->wire_len, opt_at = end + wire_len;
     const struct opt_before before = read_opt(frame + end, s, way);
-    put_records(frame + end, set);
+    put_records(frame + end, set, wire_len);
+    uint8_t *opt = frame + opt_at;
     const uint64_t servers = put_opt(b, o, s, before, is_ipv6, opt);
     uint64_t sum = set->partial_sum, moved = 0;
     if (way == SUM_WHOLE) {
@@ -127,19 +131,7 @@ write_message_with_options(const struct fast_burst *b, const struct fast_query *
     } else {
         sum += opt_growth(o, s, before, servers);
     }
-    return (sum << turn_at(end)) + moved + s->len_sum + q->sum + set->growth_sum + turn_message(frame, set);
-}
-
-// The checksum that goes with a sum over the datagram without its field. The complement before folding makes a zero,
-// which would mean "none" (RFC 768), to 0xffff: no sum has all bits set.
-static inline unsigned checksum32(uint32_t sum)
-{
-    return fold32(~sum);
-}
-
-static inline unsigned checksum64(uint64_t sum)
-{
-    return fold32(fold64(~sum));
+    return turn_message(frame, set, (sum << turn_at(end)) + moved + s->len_sum + q->sum + set->growth_sum);
 }
 
 // Back to the sender: addresses and ports swapped, lengths, checksums, hop limit.
@@ -218,7 +210,7 @@ static inline __attribute__((always_inline)) void write_common(const struct fast
     uint8_t *frame = slot->frame;
     const unsigned udp_len = q->udp_len + set->wire_len;
     slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, checksum32(write_message(b, q, set, frame)));
+    write_headers(b, frame, udp_len, fold32(write_message(b, q, set, frame)));
 }
 
 // and with them.
@@ -229,21 +221,22 @@ write_with_options(const struct fast_burst *b, struct packet_slot *slot, const s
     uint8_t *frame = slot->frame;
     const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
     slot->reply_len = (uint16_t)(FAST_UDP_AT + udp_len);
-    write_headers(b, frame, udp_len, checksum64(write_message_with_options(b, q, set, SUM_GROWTH, false, frame)));
+    write_headers(b, frame, udp_len, fold32(fold64(write_message_with_options(b, q, set, SUM_GROWTH, false, frame))));
 }
 
 // The end of one that is written over IPv6, or is not there.
-static inline void finish_uncommon(const struct fast_burst *b, struct packet_slot *slot, const struct fast_query *q,
-                                   unsigned udp_len, uint32_t sum)
+static inline __attribute__((always_inline)) void finish_uncommon(const struct fast_burst *b, struct packet_slot *slot,
+                                                                  const struct fast_query *q, unsigned udp_len,
+                                                                  uint32_t complement)
 {
     const unsigned shift = q->marks & FAST_IPV6 ? FAST_IPV6_SHIFT : 0;
     if (q->marks & FAST_MISS)
-        sum = write_miss(b, q, (const struct rrset *)q->at, slot->frame + shift, sum);
+        complement = ~write_miss(b, q, (const struct rrset *)q->at, slot->frame + shift, ~complement);
     slot->reply_len = (uint16_t)(FAST_UDP_AT + shift + udp_len);
     if (shift)
-        write_headers6(b, slot->frame, udp_len, checksum32(sum));
+        write_headers6(b, slot->frame, udp_len, fold32(complement));
     else
-        write_headers(b, slot->frame, udp_len, checksum32(sum));
+        write_headers(b, slot->frame, udp_len, fold32(complement));
 }
 
 static __attribute__((noinline)) void write_uncommon(const struct fast_burst *b, struct packet_slot *slot,
@@ -262,10 +255,10 @@ static __attribute__((noinline)) void write_uncommon_options(const struct fast_b
     const bool is_ipv6 = q->marks & FAST_IPV6;
     uint8_t *frame = slot->frame + (is_ipv6 ? FAST_IPV6_SHIFT : 0);
     const unsigned udp_len = q->udp_len + set->wire_len + q->options.shape->growth;
-    const uint64_t sum = q->marks & (FAST_UNANSWERED | FAST_MISS)
-                             ? write_message_with_options(b, q, set, SUM_WHOLE, is_ipv6, frame)
-                             : write_message_with_options(b, q, set, SUM_GROWTH, is_ipv6, frame);
-    finish_uncommon(b, slot, q, udp_len, fold32(fold64(sum)));
+    const uint64_t complement = q->marks & (FAST_UNANSWERED | FAST_MISS)
+                                    ? write_message_with_options(b, q, set, SUM_WHOLE, is_ipv6, frame)
+                                    : write_message_with_options(b, q, set, SUM_GROWTH, is_ipv6, frame);
+    finish_uncommon(b, slot, q, udp_len, fold64(complement));
 }
 
 // From query `i` on, of whatever kind. A pass of its own: the registers of the other one are the common query's.
