@@ -44,7 +44,8 @@ static enum cookie_verdict settle_other(uint8_t *out, struct cookie_query query,
     return verdict;
 }
 
-enum cookie_verdict cookie_settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint64_t head, uint64_t hash,
+// With a server cookie in the query; head and hash under the current secret are given.
+static enum cookie_verdict settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint64_t head, uint64_t hash,
                                        struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
                                        const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
 {
@@ -75,7 +76,19 @@ enum cookie_verdict cookie_answer(uint8_t out[EDNS_COOKIE_SERVER_LEN], struct co
     memcpy(&hash, out + sizeof head, sizeof hash);
     if (query.server_len == 0)
         return COOKIE_NONE;
-    return cookie_settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+    return settle_sent(out, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
+}
+
+enum cookie_verdict cookie_settle(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
+                                  const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                  const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
+{
+    uint64_t made[2];
+    const enum cookie_verdict verdict = settle_sent((uint8_t *)made, batch->word[1][lane], batch->hash[lane], query,
+                                                    address, is_ipv6, now_s, secret, secret_count);
+    batch->word[1][lane] = made[0];
+    batch->hash[lane] = made[1];
+    return verdict;
 }
 
 void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN])

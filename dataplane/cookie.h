@@ -117,11 +117,6 @@ static inline void cookie_fill_sent(struct cookie_batch *batch, unsigned lane, s
 // `count` lanes are filled.
 void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN]);
 
-// With a server cookie in the query; head and hash under the current secret are given.
-enum cookie_verdict cookie_settle_sent(uint8_t out[EDNS_COOKIE_SERVER_LEN], uint64_t head, uint64_t hash,
-                                       struct cookie_query query, const uint8_t *address, bool is_ipv6, uint32_t now_s,
-                                       const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
-
 // The server cookie that the response carries, in a lane that is hashed.
 static inline uint64_t cookie_made_head(const struct cookie_batch *batch, unsigned lane)
 {
@@ -133,25 +128,24 @@ static inline uint64_t cookie_made_hash(const struct cookie_batch *batch, unsign
     return batch->hash[lane];
 }
 
+// Whether the query's server cookie is good and goes back as it is, by the lane.
+static inline bool cookie_goes_back(const struct cookie_batch *batch, unsigned lane, struct cookie_query query,
+                                    uint32_t now_s)
+{
+    uint64_t server[2];
+    if (query.server_len != EDNS_COOKIE_SERVER_LEN)
+        return false;
+    memcpy(server, query.server, sizeof server);
+    // One comparison of a whole word: its time tells nothing.
+    return (server[0] == batch->word[1][lane]) & (server[1] == batch->hash[lane]) &&
+           cookie_age(server[0], now_s) <= COOKIE_RENEW_S;
+}
+
 // As cookie_answer, of a query with a server cookie: a verdict, and what the response carries into the lane. Without
 // one there is nothing to settle.
-static inline enum cookie_verdict cookie_settle(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
-                                                const uint8_t *address, bool is_ipv6, uint32_t now_s,
-                                                const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count)
-{
-    const uint64_t head = batch->word[1][lane], hash = batch->hash[lane];
-    uint64_t server[2] = {0, 0};
-    if (query.server_len == EDNS_COOKIE_SERVER_LEN)
-        memcpy(server, query.server, sizeof server);
-    // Ours and young enough to go back; one comparison of a whole word: its time tells nothing.
-    if ((server[0] == head) & (server[1] == hash) && cookie_age(head, now_s) <= COOKIE_RENEW_S)
-        return COOKIE_GOOD;
-    const enum cookie_verdict verdict =
-        cookie_settle_sent((uint8_t *)server, head, hash, query, address, is_ipv6, now_s, secret, secret_count);
-    batch->word[1][lane] = server[0];
-    batch->hash[lane] = server[1];
-    return verdict;
-}
+enum cookie_verdict cookie_settle(struct cookie_batch *batch, unsigned lane, struct cookie_query query,
+                                  const uint8_t *address, bool is_ipv6, uint32_t now_s,
+                                  const uint8_t (*secret)[COOKIE_SECRET_LEN], unsigned secret_count);
 
 #ifdef __cplusplus
 }

@@ -53,8 +53,10 @@ enum {
 // The head of the answer's cookie option in memory order: code, and length of both cookies.
 #define FAST_COOKIE_HEAD (10u << 8 | 24u << 24)
 
-// DO in the first 8 octets of an OPT record, likewise.
+// DO in the first 8 octets of an OPT record, likewise. Four octets from here on are part of its type, its size, and a
+// zero: at an even offset.
 #define FAST_OPT_DO (1ull << 63)
+enum { FAST_OPT_SIZE_AT = 2 };
 
 // What a query with EDNS options has besides.
 struct fast_options {
@@ -111,6 +113,7 @@ struct fast_cookies {
     unsigned count, sent_count;
     struct fast_query *sent[PACKET_BURST_MAX]; // of them those with a server cookie
     struct cookie_batch batch;                 // a lane for each; from fast_cookies on with the answer's server cookie
+    uint64_t growth[COOKIE_BATCH_MAX];         // what that adds to a sum less what the query's did; less than 2^35
 };
 static_assert((int)PACKET_BURST_MAX <= (int)COOKIE_BATCH_MAX, "the cookies of a burst are hashed at once");
 

@@ -124,7 +124,8 @@ static uint32_t growth_sum(const struct fast_burst *b, const struct fast_shape *
     if (s->cookie_at)
         sum = add_carry(sum, (uint64_t)FAST_COOKIE_HEAD << s->reply_cookie_at % 2 * 8);
     sum = add_carry(sum, ~sum_octets(0, s->expected, s->query_len));
-    return (0xffffu << 8) + fold32(fold64(sum)); // so that no size makes it negative
+    sum = add_carry(sum, load32(s->expected + FAST_OPT_SIZE_AT)); // is counted with the size
+    return (0xffffu << 9) + fold32(fold64(sum));                  // so that no size makes it negative
 }
 
 // The answer's record, its options in the order of the query's: what comes back then is at an even offset again if it

@@ -28,12 +28,13 @@ struct fast_shape {
     // options, with a zero behind, and the head of the subnet's option with a scope of zero.
     uint32_t reply_data_len;
     uint64_t reply_subnet;
-    // What the answer's record adds to a sum less what the query's did, of what is the same in all, of the size zero in
-    // the query's; positive by multiples of 65,535.
+    // What the answer's record adds to a sum less what the query's did, of what is the same in all; the query's four
+    // octets with the size are not counted yet. Positive by multiples of 65,535.
     uint32_t growth_sum;
     uint32_t growth;                          // octets that the answer's record has more than the query's, modulo 2^32
     uint32_t len_sum;                         // what they add to a sum as part of the lengths
-    uint16_t scope_weight, cookie_weight;     // of the scope and of server cookies in a sum: 256 at odd offsets, else 1
+    uint32_t scope_weight;                    // of the scope in a sum: 256 at an odd offset, else 1
+    uint64_t cookie_weight;                   // likewise of the server cookie
     bool has_other;                           // octets are open that are not answered
     bool is_subnet_ipv6;                      //
     uint8_t query_len, reply_len;             // of the records

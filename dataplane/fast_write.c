@@ -55,34 +55,17 @@ write_message(const struct fast_burst *b, const struct fast_query *q, const stru
     return (uint32_t)turn_message(frame, set, sum);
 }
 
-// Of a query's OPT record, which the records overwrite.
-struct opt_before {
-    uint64_t head; // its first 8 octets
-    uint64_t sum;  // over its server cookie, which leaves; or over the whole record
-};
-
 // How the sum over an OPT record is found: by what comes and goes, or, where an answer has an odd length or the query
 // options that are not answered, by adding up both records.
 enum opt_sum { SUM_GROWTH, SUM_WHOLE };
 
-static inline __attribute__((always_inline)) struct opt_before read_opt(const uint8_t *opt, const struct fast_shape *s,
-                                                                        enum opt_sum way)
-{
-    struct opt_before before = {load64(opt), 0};
-    const uint8_t *server = opt + s->cookie_at + EDNS_COOKIE_CLIENT_LEN;
-    if (way == SUM_WHOLE)
-        before.sum = sum_octets(0, opt, s->query_len);
-    else if (__builtin_expect(s->cookie_len > EDNS_COOKIE_CLIENT_LEN, 0))
-        before.sum = add_carry(load64(server), load64(server + 8));
-    return before;
-}
-
-// Writes the answer's record. The sum over its server cookie, less that over the query's, by SUM_GROWTH.
+// Writes the answer's record; what its server cookie adds to a sum, from an even offset on. `before` are the octets of
+// the query's record from FAST_OPT_SIZE_AT on, which the records overwrote.
 static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_burst *b, const struct fast_options *o,
-                                                              const struct fast_shape *s, struct opt_before before,
-                                                              bool is_ipv6, uint8_t *out)
+                                                              const struct fast_shape *s, bool is_ipv6, uint64_t before,
+                                                              uint8_t *out)
 {
-    store64(out, b->opt | (before.head & FAST_OPT_DO));
+    store64(out, b->opt | (before << 8 * FAST_OPT_SIZE_AT & FAST_OPT_DO));
     store32(out + 8, s->reply_data_len); // one octet more than there is before the options
     if (__builtin_expect(s->subnet_at, 1)) {
         uint8_t *address = out + s->reply_subnet_at;
@@ -92,46 +75,40 @@ static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_
     }
     if (__builtin_expect(!s->cookie_at, 0))
         return 0;
+    const struct fast_cookies *c = &b->cookies[is_ipv6];
+    const unsigned lane = o->lane;
     uint8_t *cookie = out + s->reply_cookie_at;
-    const struct cookie_batch *batch = &b->cookies[is_ipv6].batch;
-    const uint64_t head = cookie_made_head(batch, o->lane), hash = cookie_made_hash(batch, o->lane);
     store32(cookie - 4, FAST_COOKIE_HEAD);
-    store64(cookie, batch->word[0][o->lane]);
-    store64(cookie + 8, head);
-    store64(cookie + 16, hash);
-    const uint64_t sum = add_carry(head, hash);
-    return __builtin_expect(s->cookie_len > EDNS_COOKIE_CLIENT_LEN, 0) ? add_carry(sum, ~before.sum) : sum;
+    store64(cookie, c->batch.word[0][lane]);
+    store64(cookie + 8, cookie_made_head(&c->batch, lane));
+    store64(cookie + 16, cookie_made_hash(&c->batch, lane));
+    return c->growth[lane] * s->cookie_weight;
 }
 
-// What the answer's record adds to a sum less what the query's did, both from an even offset on; less than 2^41. DO,
-// address and client cookie come back.
-static inline __attribute__((always_inline)) uint64_t
-opt_growth(const struct fast_options *o, const struct fast_shape *s, struct opt_before before, uint64_t servers)
-{
-    const unsigned size = (uint16_t)(before.head >> 24); // at an odd offset
-    return s->growth_sum - (size << 8) + o->scope * s->scope_weight + (uint64_t)fold64(servers) * s->cookie_weight;
-}
-
-// As write_message, with the OPT record that goes with the query's options.
+// As write_message, with the OPT record that goes with the query's options; the complement to 64 bits. What comes back
+// does not count: DO, the address, the client cookie.
 static inline __attribute__((always_inline)) uint64_t
 write_message_with_options(const struct fast_burst *b, const struct fast_query *q, const struct rrset *set,
                            enum opt_sum way, bool is_ipv6, uint8_t *frame)
 {
     const struct fast_options *o = &q->options;
     const struct fast_shape *s = o->shape;
-    const unsigned end = fast_end(q->name_len), wire_len = set->wire_len, opt_at = end + wire_len;
-    const struct opt_before before = read_opt(frame + end, s, way);
-    put_records(frame + end, set, wire_len);
-    uint8_t *opt = frame + opt_at;
-    const uint64_t servers = put_opt(b, o, s, before, is_ipv6, opt);
-    uint64_t sum = set->partial_sum, moved = 0;
+    const unsigned end = fast_end(q->name_len), wire_len = set->wire_len;
+    uint8_t *out = frame + end;
+    const uint64_t whole = way == SUM_WHOLE ? sum_octets(0, out, s->query_len) : 0;
+    const uint64_t before = load64(out + FAST_OPT_SIZE_AT);
+    put_records(out, set, wire_len);
+    out += wire_len;
+    const uint64_t servers = put_opt(b, o, s, is_ipv6, before, out);
+    const uint32_t outside = q->sum + set->growth_sum + s->len_sum;
+    uint64_t sum = set->partial_sum, moved = 0; // from `end` on, less than 2^43; turned already
     if (way == SUM_WHOLE) {
-        sum += fold64(~before.sum);
-        moved = (uint64_t)fold64(sum_octets(0, opt, s->reply_len)) << turn_at(opt_at);
+        sum += fold64(~whole);
+        moved = (uint64_t)fold64(sum_octets(0, out, s->reply_len)) << turn_at(end + wire_len);
     } else {
-        sum += opt_growth(o, s, before, servers);
+        sum += s->growth_sum - (uint32_t)before + o->scope * s->scope_weight + servers;
     }
-    return turn_message(frame, set, (sum << turn_at(end)) + moved + s->len_sum + q->sum + set->growth_sum);
+    return turn_message(frame, set, (sum << turn_at(end)) + moved + outside);
 }
 
 // Back to the sender: addresses and ports swapped, lengths, checksums, hop limit.

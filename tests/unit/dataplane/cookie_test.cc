@@ -197,12 +197,14 @@ TEST(Cookie, a_batch_is_answered_as_one_by_one)
                 cookie_fill_sent(&batch, i, query[i], now_s);
         cookie_hash(&batch, count, is_ipv6, secrets[0]);
         for (unsigned i = 0; i < count; i++) {
+            const bool goes_back = cookie_goes_back(&batch, i, query[i], now_s);
             const cookie_verdict verdict =
                 query[i].server_len ? cookie_settle(&batch, i, query[i], address[i], is_ipv6, now_s, secrets, 2)
                                     : COOKIE_NONE;
             const uint64_t made[2] = {cookie_made_head(&batch, i), cookie_made_hash(&batch, i)};
             ASSERT_EQ(cookie_answer(one, query[i], address[i], is_ipv6, now_s, secrets, 2), verdict);
             ASSERT_EQ(memcmp(one, made, 16), 0);
+            ASSERT_EQ(goes_back, query[i].server_len == 16 && memcmp(one, query[i].server, 16) == 0);
         }
     }
 }
