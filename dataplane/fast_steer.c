@@ -63,10 +63,10 @@ static inline __attribute__((always_inline)) void steer_query(struct fast_burst 
     const struct rrset *set = (const struct rrset *)image_at(r->order_image, at);
     __builtin_prefetch(set);
     q->at = set;
-    if (address != q->options.subnet)
+    if (__builtin_expect(address != q->options.subnet, 0))
         return;
     q->options.scope = match->scope_len;
-    if (group_of(r, s, match->beside) == number)
+    if (__builtin_expect(group_of(r, s, match->beside) == number, 0))
         q->options.scope = order_group_scope(b->zone_image, r->order_image, group, address, is_ipv6, *match);
 }
 

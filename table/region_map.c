@@ -26,12 +26,6 @@ static inline struct address address_of(const uint8_t *octets, bool is_ipv6)
     return (struct address){{(uint64_t)__builtin_bswap32(n) << 32, 0}};
 }
 
-// The address's bits behind the first `depth`, as far as the same half goes, at the top of the number.
-static inline uint64_t bits_behind(const struct address *a, unsigned depth, bool is_ipv6)
-{
-    return is_ipv6 ? a->half[depth >> 6 & 1] << (depth & 63) : a->half[0] << depth;
-}
-
 // Defines list_find_N: in a list of keys of N bits, `value` the same bits of the address. A halving search without
 // branches was a fifth slower than counting. The longer of the scopes that both borders allow counts, and beside the
 // region lies the one across that border.
@@ -95,27 +89,38 @@ struct reached {
     uint32_t depth, stride;
 };
 
-static inline __attribute__((always_inline)) struct reached walk_tables(const void *map, const uint8_t *octets,
-                                                                        bool is_ipv6)
+struct root {
+    const uint32_t *table;
+    uint32_t stride;
+};
+
+static inline struct root root_of(const void *map, bool is_ipv6)
 {
     const struct region_family *family = &((const struct region_map *)map)->family[is_ipv6];
-    const uint32_t *root = (const void *)((const uint8_t *)map + family->table_at), *table = root;
+    return (struct root){(const void *)((const uint8_t *)map + family->table_at), family->root_stride};
+}
+
+// Ends: tables lie behind those that lead to them. They do not cross the middle of an address.
+static inline __attribute__((always_inline)) struct reached walk_tables(struct root root, const uint8_t *octets,
+                                                                        bool is_ipv6)
+{
     const struct address a = address_of(octets, is_ipv6);
-    unsigned stride = family->root_stride, depth = stride;
-    uint32_t at = (uint32_t)(a.half[0] >> (64 - depth)), entry = root[at];
-    while (region_entry_kind(entry) == REGION_ENTRY_TABLE) { // ends: tables lie behind those that lead to them
-        stride = region_entry_count(entry);
-        table = root + 2 * (size_t)region_entry_offset(entry);
-        at = (uint32_t)(bits_behind(&a, depth, is_ipv6) >> (64 - stride));
-        entry = table[at];
-        depth += stride;
+    struct reached r = {.bits = a.half[0], .table = root.table, .stride = root.stride};
+    for (;;) {
+        r.at = (uint32_t)(r.bits >> (64 - r.stride));
+        r.entry = r.table[r.at];
+        r.depth += r.stride;
+        r.bits = is_ipv6 && r.depth == 64 ? a.half[1] : r.bits << r.stride;
+        if (region_entry_kind(r.entry) != REGION_ENTRY_TABLE)
+            return r;
+        r.stride = region_entry_count(r.entry);
+        r.table = root.table + 2 * (size_t)region_entry_offset(r.entry);
     }
-    return (struct reached){bits_behind(&a, depth, is_ipv6), table, at, entry, depth, stride};
 }
 
 static __attribute__((noinline)) struct reached walk_tables6(const void *map, const uint8_t *octets)
 {
-    return walk_tables(map, octets, true);
+    return walk_tables(root_of(map, true), octets, true);
 }
 
 static inline const uint8_t *list_of(const void *map, const struct reached *r, bool is_ipv6)
@@ -162,7 +167,7 @@ static inline struct region_match finish(const void *map, const struct reached *
 
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4])
 {
-    const struct reached r = walk_tables(map, address, false);
+    const struct reached r = walk_tables(root_of(map, false), address, false);
     return finish(map, &r, address, false);
 }
 
@@ -179,17 +184,16 @@ struct pending {
     unsigned number;
 };
 
-// The first half of a look-up: true, with a list asked for, when there is a second one.
-static inline __attribute__((always_inline)) bool start(const void *map, const uint8_t *address, bool is_ipv6,
-                                                        struct region_match *match, struct pending *pending)
+// Of a look-up whose tables are behind it: true, with a list asked for, when there is a second half.
+static inline __attribute__((always_inline)) bool is_pending(const void *map, const struct reached *r, bool is_ipv6,
+                                                             struct region_match *match, struct pending *pending)
 {
-    const struct reached r = walk_tables(map, address, is_ipv6);
-    if (region_entry_kind(r.entry) == REGION_ENTRY_LEAF) {
-        *match = finish_leaf(&r);
+    if (region_entry_kind(r->entry) == REGION_ENTRY_LEAF) {
+        *match = finish_leaf(r);
         return false;
     }
-    pending->reached = r;
-    pending->list = list_of(map, &r, is_ipv6);
+    pending->reached = *r;
+    pending->list = list_of(map, r, is_ipv6);
     __builtin_prefetch(pending->list);
     __builtin_prefetch(pending->list + 64);
     return true;
@@ -198,18 +202,25 @@ static inline __attribute__((always_inline)) bool start(const void *map, const u
 static __attribute__((noinline)) bool start6(const void *map, const uint8_t *address, struct region_match *match,
                                              struct pending *pending)
 {
-    return start(map, address, true, match, pending);
+    const struct reached r = walk_tables6(map, address);
+    return is_pending(map, &r, true, match, pending);
 }
 
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
                           struct region_match match[])
 {
     struct pending pending[REGION_MANY_MAX];
+    const struct root root = root_of(map, false); // a copy: nothing that is stored can change it
     unsigned left = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++, is_ipv6 >>= 1) {
         struct pending *p = &pending[left];
         p->number = i;
-        left += is_ipv6 >> i & 1 ? start6(map, address[i], &match[i], p) : start(map, address[i], false, &match[i], p);
+        if (__builtin_expect(is_ipv6 & 1, 0)) {
+            left += start6(map, address[i], &match[i], p);
+            continue;
+        }
+        const struct reached r = walk_tables(root, address[i], false);
+        left += is_pending(map, &r, false, &match[i], p);
     }
     for (unsigned i = 0; i < left; i++) {
         const struct pending *p = &pending[i];
@@ -269,7 +280,7 @@ static int table_reach(const struct reached *r, const uint64_t *same)
 
 int region_map_reach(const void *map, const uint8_t *address, bool is_ipv6, const uint64_t *same)
 {
-    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(map, address, false);
+    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(root_of(map, false), address, false);
     const unsigned kind = region_entry_kind(r.entry), count = region_entry_count(r.entry);
     if (kind == REGION_ENTRY_LEAF)
         return table_reach(&r, same);
