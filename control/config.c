@@ -12,6 +12,7 @@
 
 #include "control/config_change.h"
 #include "control/config_check.h"
+#include "control/config_read.h"
 
 enum { FILES_MAX = 1000 }; // main and included; a directory of more is a slip
 
@@ -39,7 +40,7 @@ static const char *absolute_path(struct config_reader *r, const char *path)
     char cwd[PATH_MAX];
     if (*path != '/' && !getcwd(cwd, sizeof(cwd)))
         snprintf(cwd, sizeof(cwd), "/");
-    return config_read_path(r, cwd, path);
+    return config_reader_path(r, cwd, path);
 }
 
 static int set_directory(struct loading *l, const char *path)
@@ -50,7 +51,7 @@ static int set_directory(struct loading *l, const char *path)
         return -ENOMEM;
     const char *slash = strrchr(config->path, '/'); // an absolute path has one
     size_t len = slash && slash != config->path ? (size_t)(slash - config->path) : 1;
-    config->directory = config_read_copy(&l->reader, *config->path ? config->path : "/", len);
+    config->directory = config_reader_copy(&l->reader, *config->path ? config->path : "/", len);
     l->reader.directory = config->directory;
     return config->directory ? 0 : -ENOMEM;
 }
@@ -156,7 +157,7 @@ static int add_directory(struct loading *l, const char *path, struct config_valu
 
 static int include_one(struct loading *l, struct config_value *root, const struct config_value *include)
 {
-    const char *path = config_read_path(&l->reader, l->reader.directory, include->string);
+    const char *path = config_reader_path(&l->reader, l->reader.directory, include->string);
     struct stat st;
     if (!path)
         return -ENOMEM;
@@ -253,7 +254,7 @@ static int load(const char *path, struct config_file *file, unsigned flags, cons
     config_errors_sort(errors, l->first_error);
     if (!rc && errors->error_count > l->error_count)
         rc = -EINVAL;
-    config_read_fini(&l->reader);
+    config_reader_fini(&l->reader);
     for (unsigned i = 0; i < l->file_count; i++)
         config_file_free(l->file[i]);
     if (rc)

@@ -5,7 +5,7 @@
 // One thread.
 #pragma once
 
-#include "control/config_read.h"
+#include "control/config_reader.h"
 
 #ifdef __cplusplus
 extern "C" {

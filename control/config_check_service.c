@@ -368,7 +368,7 @@ static void check_region_sites(struct config_reader *r, const struct config *con
 {
     if (region->site_count == 0)
         return;
-    region->site_at = config_read_take(r, region->site_count * sizeof(*region->site_at));
+    region->site_at = config_reader_take(r, region->site_count * sizeof(*region->site_at));
     for (unsigned i = 0; i < region->site_count && region->site_at; i++) {
         const char *name = region->sites[i];
         char hint[128];

@@ -35,7 +35,7 @@ static bool parse_statuses(struct config_reader *r, struct config_group *g)
     unsigned cap = 1;
     for (const char *c = g->status; *c; c++)
         cap += *c == ',';
-    struct config_status_range *ranges = config_read_take(r, cap * sizeof(*ranges));
+    struct config_status_range *ranges = config_reader_take(r, cap * sizeof(*ranges));
     const char *p = g->status;
     for (unsigned i = 0; i < cap && ranges; i++) {
         unsigned first, last;
@@ -164,7 +164,7 @@ static bool is_network(enum config_probe_type probe)
 static void check_servers(struct config_reader *r, const struct config_group *g)
 {
     char text[CONFIG_ENDPOINT_TEXT_CAP];
-    if (g->server_count == 0 && !config_read_given(r, g, "servers"))
+    if (g->server_count == 0 && !config_reader_given(r, g, "servers"))
         config_report(r, CONFIG_ERROR, g, "servers", "is missing, and the site has no addresses to probe instead");
     else if (g->server_count == 0)
         config_report(r, CONFIG_ERROR, g, "servers", "at least one server is needed");
@@ -369,7 +369,7 @@ static void check_site(struct config_reader *r, struct config *config, unsigned 
         config_report(r, CONFIG_ERROR, s, "name", "there is another site \"%s\" in line %u of %.200s", s->name,
                       config->sites[first].origin.line, config->sites[first].origin.file);
     check_addresses(r, s, "addresses", s->addresses, s->address_count);
-    bool needs_nodes = s->node_count > 0 || config_read_given(r, s, "nodes_need");
+    bool needs_nodes = s->node_count > 0 || config_reader_given(r, s, "nodes_need");
     if (needs_nodes && s->nodes_need > s->node_count)
         config_report(r, CONFIG_ERROR, s, "nodes_need", "%u of %u nodes can never be heard; allowed: 1 to %u",
                       s->nodes_need, s->node_count, s->node_count);

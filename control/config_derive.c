@@ -8,7 +8,7 @@ static const uint64_t second_ns = 1000000000;
 
 static bool is_given(const struct config_reader *r, const void *at, const char *key)
 {
-    return config_read_given(r, at, key) != NULL;
+    return config_reader_given(r, at, key) != NULL;
 }
 
 // Time-out and age limit of a probe or reader whose interval was set: see their help in the schema.
@@ -52,7 +52,7 @@ static void derive_group(struct config_reader *r, const struct config_site *site
     if (group->probe == CONFIG_PROBE_FILE && !is_given(r, group, "max_age"))
         group->max_age_ns = 0; // what a file says holds until it says otherwise
     if (group->server_count == 0 && site->address_count > 0 && !is_given(r, group, "servers")) {
-        group->servers = config_read_take(r, site->address_count * sizeof(*group->servers));
+        group->servers = config_reader_take(r, site->address_count * sizeof(*group->servers));
         if (!group->servers)
             return;
         group->server_count = site->address_count;
@@ -86,7 +86,7 @@ static void derive_service(struct config_reader *r, struct config_service *servi
     if (!is_given(r, service, "ttl_min") && service->ttl_min_s > service->ttl_s)
         service->ttl_min_s = service->ttl_s;
     if (service->record_count == 0) {
-        service->records = config_read_take(r, sizeof(*service->records));
+        service->records = config_reader_take(r, sizeof(*service->records));
         service->record_count = service->records ? 1 : 0; // zeroed memory is CONFIG_RECORD_ADDRESS
     }
 }
@@ -101,7 +101,7 @@ static void derive_zone(struct config_reader *r, const struct config *config, st
         snprintf(name, sizeof(name), "%s.zone", strcmp(zone->name, ".") == 0 ? "root" : zone->name);
         file = name;
     }
-    zone->file = config_read_path(r, config->zone_dir, file);
+    zone->file = config_reader_path(r, config->zone_dir, file);
 }
 
 void config_derive(struct config_reader *r, struct config *config)
@@ -131,7 +131,7 @@ void config_gather_groups(struct config_reader *r, struct config *config)
         unsigned count = s->web_count + s->database_count + s->check_count;
         if (count == 0)
             continue;
-        s->groups = config_read_take(r, count * sizeof(*s->groups));
+        s->groups = config_reader_take(r, count * sizeof(*s->groups));
         if (!s->groups)
             return;
         const struct config_group *from[] = {s->web, s->database, s->checks};
@@ -193,7 +193,7 @@ static void choose(struct config_reader *r, struct config *config, struct choice
 
 void config_gather_verdicts(struct config_reader *r, struct config *config)
 {
-    struct choices *choices = config_read_take(r, (config->site_count + 1) * sizeof *choices);
+    struct choices *choices = config_reader_take(r, (config->site_count + 1) * sizeof *choices);
     if (!choices)
         return;
     choose(r, config, choices);
@@ -202,7 +202,7 @@ void config_gather_verdicts(struct config_reader *r, struct config *config)
         config->sites[i].verdict_at = count;
         count += choices[i].count;
     }
-    config->verdicts = config_read_take(r, (count + 1) * sizeof *config->verdicts);
+    config->verdicts = config_reader_take(r, (count + 1) * sizeof *config->verdicts);
     if (!config->verdicts)
         return;
     for (unsigned i = 0; i < config->site_count; i++)

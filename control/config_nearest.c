@@ -24,13 +24,13 @@ static const char *class_name(struct config_reader *r, const struct config *conf
         memcpy(name + len, site, more);
         len += more;
     }
-    return config_read_copy(r, name, len);
+    return config_reader_copy(r, name, len);
 }
 
 static void add_classes(struct config_reader *r, struct config *config, const struct nearest *n)
 {
     const unsigned count = config->region_count;
-    struct config_region *regions = config_read_take(r, (count + n->class_count) * sizeof *regions);
+    struct config_region *regions = config_reader_take(r, (count + n->class_count) * sizeof *regions);
     if (!regions)
         return;
     if (count)

@@ -1,255 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/config_read.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHUNK_SIZE = 64 << 10, // of the arena
-    LEVELS_MAX = 8,        // places inside each other: as deep as the schema
-    PATH_CAP = 512
-};
-
-// ---- memory ----
-
-struct config_chunk {
-    struct config_chunk *next;
-    size_t used, cap;
-    char bytes[] __attribute__((aligned(16)));
-};
-
-void *config_arena_take(struct config_arena *arena, size_t size)
-{
-    size = (size + 15) & ~(size_t)15;
-    struct config_chunk *c = arena->chunk;
-    if (!c || c->cap - c->used < size) {
-        size_t cap = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-        c = calloc(1, sizeof(*c) + cap);
-        if (!c)
-            return NULL;
-        c->cap = cap;
-        c->next = arena->chunk;
-        arena->chunk = c;
-    }
-    void *p = c->bytes + c->used;
-    c->used += size;
-    return p;
-}
-
-void config_arena_free(struct config_arena *arena)
-{
-    while (arena->chunk) {
-        struct config_chunk *c = arena->chunk;
-        arena->chunk = c->next;
-        free(c);
-    }
-}
-
-void *config_read_take(struct config_reader *r, size_t size)
-{
-    void *p = config_arena_take(r->arena, size);
-    r->out_of_memory = r->out_of_memory || !p;
-    return p;
-}
-
-const char *config_read_copy(struct config_reader *r, const char *text, size_t len)
-{
-    if (len == 0)
-        return "";
-    char *copy = config_read_take(r, len + 1);
-    if (copy)
-        memcpy(copy, text, len);
-    return copy;
-}
-
-const char *config_read_path(struct config_reader *r, const char *directory, const char *path)
-{
-    if (*path == 0 || *path == '/')
-        return config_read_copy(r, path, strlen(path));
-    if (strcmp(path, ".") == 0)
-        return config_read_copy(r, directory, strlen(directory));
-    size_t cap = strlen(directory) + strlen(path) + 2;
-    char *joined = config_read_take(r, cap);
-    if (joined)
-        snprintf(joined, cap, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
-    return joined;
-}
-
-// ---- places and messages ----
-
-static bool add_place(struct config_reader *r, const struct config_place *place)
-{
-    if (r->place_count == r->place_cap) {
-        uint32_t cap = r->place_cap ? r->place_cap * 2 : 64;
-        struct config_place *grown = realloc(r->place, cap * sizeof(*grown));
-        if (!grown) {
-            r->out_of_memory = true;
-            return false;
-        }
-        r->place = grown;
-        r->place_cap = cap;
-    }
-    r->place[r->place_count++] = *place;
-    return true;
-}
-
-// The child of a place's value; a bare text is the value of the section's shorthand key.
-static const struct config_value *child_of(const struct config_place *place, const char *name)
-{
-    const struct config_value *v = place->value;
-    if (!v)
-        return NULL;
-    if (v->type == CONFIG_VALUE_STRING)
-        return place->section->shorthand && strcmp(place->section->shorthand, name) == 0 ? v : NULL;
-    for (const struct config_value *c = v->child; c; c = c->next)
-        if (c->name && strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
-static void append(char out[PATH_CAP], const char *text)
-{
-    size_t len = strlen(out);
-    snprintf(out + len, PATH_CAP - len, "%s", text);
-}
-
-// ".sites[ams]": an entry of a list by its name where it has one.
-static void append_place(char out[PATH_CAP], const struct config_place *place)
-{
-    char part[160];
-    snprintf(part, sizeof(part), "%s%s", *out ? "." : "", place->key);
-    append(out, part);
-    if (place->number < 0)
-        return;
-    const struct config_value *name = place->section->origin_name ? child_of(place, place->section->origin_name) : NULL;
-    if (name && name->type == CONFIG_VALUE_STRING && *name->string && strlen(name->string) < 100)
-        snprintf(part, sizeof(part), "[%s]", name->string);
-    else
-        snprintf(part, sizeof(part), "[%d]", place->number);
-    append(out, part);
-}
-
-static void place_path(const struct config_reader *r, uint32_t number, char out[PATH_CAP])
-{
-    uint32_t chain[LEVELS_MAX];
-    unsigned count = 0;
-    while (number != 0 && count < LEVELS_MAX) {
-        chain[count++] = number;
-        number = r->place[number].parent;
-    }
-    out[0] = 0;
-    while (count > 0)
-        append_place(out, &r->place[chain[--count]]);
-}
-
-// Place of a problem: the value itself, else the nearest place around it that stands in a file.
-static const struct config_value *nearest_value(const struct config_reader *r, uint32_t number,
-                                                const struct config_value *value)
-{
-    while (!value && number != 0) {
-        value = r->place[number].value;
-        number = r->place[number].parent;
-    }
-    return value ? value : r->place[0].value;
-}
-
-static void report(struct config_reader *r, enum config_error_level level, uint32_t number, const char *key, int entry,
-                   const struct config_value *value, const char *text)
-{
-    char path[PATH_CAP];
-    place_path(r, number, path);
-    if (key) {
-        append(path, *path ? "." : "");
-        append(path, key);
-    }
-    if (key && entry >= 0) {
-        char part[32];
-        snprintf(part, sizeof(part), "[%d]", entry);
-        append(path, part);
-    }
-    value = nearest_value(r, number, value);
-    // The root as a whole has no line of its own.
-    unsigned line = value == r->place[0].value ? 0 : value->line;
-    config_errors_add(r->errors, level, config_file_name(value->file), line, *path ? path : NULL,
-                      line ? config_file_line(value->file, line) : NULL, "%s", text);
-}
-
-static int compare_at(const void *a, const void *b, void *user)
-{
-    const struct config_reader *r = user;
-    uintptr_t x = (uintptr_t)r->place[*(const uint32_t *)a].at, y = (uintptr_t)r->place[*(const uint32_t *)b].at;
-    return x < y ? -1 : x > y;
-}
-
-static void sort_places(struct config_reader *r)
-{
-    r->place_by_at = malloc(r->place_count * sizeof(*r->place_by_at));
-    if (!r->place_by_at) {
-        r->out_of_memory = true;
-        return;
-    }
-    for (uint32_t i = 0; i < r->place_count; i++)
-        r->place_by_at[i] = i;
-    qsort_r(r->place_by_at, r->place_count, sizeof(*r->place_by_at), compare_at, r);
-}
-
-// Number of the place of the structure `at`. No two places have the same address: no section starts with a group.
-static uint32_t place_of(const struct config_reader *r, const void *at)
-{
-    uint32_t low = 0, high = r->place_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if ((uintptr_t)r->place[r->place_by_at[middle]].at < (uintptr_t)at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == r->place_count || r->place[r->place_by_at[low]].at != at)
-        abort(); // a check named something that was never read
-    return r->place_by_at[low];
-}
-
-const struct config_value *config_read_given(const struct config_reader *r, const void *at, const char *key)
-{
-    return child_of(&r->place[place_of(r, at)], key);
-}
-
-void config_report(struct config_reader *r, enum config_error_level level, const void *at, const char *key,
-                   const char *format, ...)
-{
-    char text[CONFIG_ERROR_TEXT_CAP];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    uint32_t number = place_of(r, at);
-    report(r, level, number, key, -1, key ? child_of(&r->place[number], key) : NULL, text);
-}
-
-void config_report_entry(struct config_reader *r, enum config_error_level level, const void *at, const char *key,
-                         unsigned number, const char *format, ...)
-{
-    char text[CONFIG_ERROR_TEXT_CAP];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    uint32_t place = place_of(r, at);
-    const struct config_value *value = child_of(&r->place[place], key);
-    if (value && value->type == CONFIG_VALUE_LIST) {
-        const struct config_value *entry = value->child;
-        for (unsigned i = 0; i < number && entry; i++)
-            entry = entry->next;
-        value = entry ? entry : value;
-    }
-    report(r, level, place, key, (int)number, value, text);
-}
-
-// ---- the walk ----
+#include "control/config_scalar.h"
 
 static void set_origin(struct config_reader *r, const struct config_place *place)
 {
@@ -257,7 +12,7 @@ static void set_origin(struct config_reader *r, const struct config_place *place
     const struct config_value *v = place->value;
     if (v->file != r->origin_of) {
         const char *name = config_file_name(v->file);
-        r->origin_name = config_read_copy(r, name, strlen(name));
+        r->origin_name = config_reader_copy(r, name, strlen(name));
         r->origin_of = v->file;
     }
     *origin = (struct config_origin){.file = r->origin_name, .line = v->line};
@@ -291,7 +46,7 @@ static void refuse_condition(struct config_reader *r, uint32_t number, const str
                          on->choices[i].name);
         is_first = false;
     }
-    report(r, CONFIG_ERROR, number, key->name, -1, value, text);
+    config_place_report(r, CONFIG_ERROR, number, key->name, -1, value, text);
 }
 
 static void push_group(struct config_reader *r, uint32_t parent, const struct config_key *key,
@@ -302,7 +57,7 @@ static void push_group(struct config_reader *r, uint32_t parent, const struct co
     if (!fits) {
         const char *text = key->section->shorthand ? "a name in double quotes, or a group { ... }, belongs here"
                                                    : "a group { ... } belongs here";
-        report(r, CONFIG_ERROR, parent, key->name, number, value, text);
+        config_place_report(r, CONFIG_ERROR, parent, key->name, number, value, text);
     }
     // What could not be read becomes a place all the same, so that the checks can name it.
     struct config_place place = {.section = key->section,
@@ -312,7 +67,7 @@ static void push_group(struct config_reader *r, uint32_t parent, const struct co
                                  .key = key->name,
                                  .number = number,
                                  .has_bad_choice = !fits};
-    add_place(r, &place);
+    config_place_add(r, &place);
 }
 
 static void read_one(struct config_reader *r, uint32_t number, const struct config_key *key,
@@ -325,7 +80,7 @@ static void read_one(struct config_reader *r, uint32_t number, const struct conf
     }
     if (config_scalar_read(r, key, value, field, why) || r->out_of_memory)
         return;
-    report(r, CONFIG_ERROR, number, key->name, entry, value, why);
+    config_place_report(r, CONFIG_ERROR, number, key->name, entry, value, why);
     if (key->type == CONFIG_KEY_CHOICE)
         r->place[number].has_bad_choice = true;
 }
@@ -339,16 +94,17 @@ static void read_list(struct config_reader *r, uint32_t number, const struct con
     if (count > key->list_max) {
         char text[96];
         snprintf(text, sizeof(text), "%u entries; allowed: at most %u", count, key->list_max);
-        report(r, CONFIG_ERROR, number, key->name, -1, value, text);
+        config_place_report(r, CONFIG_ERROR, number, key->name, -1, value, text);
         return;
     }
     if (count == 0) {
         if (key->is_required)
-            report(r, CONFIG_ERROR, number, key->name, -1, value, "the list is empty; at least one entry is needed");
+            config_place_report(r, CONFIG_ERROR, number, key->name, -1, value,
+                                "the list is empty; at least one entry is needed");
         return;
     }
     size_t size = config_scalar_size(key);
-    char *array = config_read_take(r, size * count);
+    char *array = config_reader_take(r, size * count);
     if (!array)
         return;
     char *at = r->place[number].at;
@@ -362,7 +118,7 @@ static void read_list(struct config_reader *r, uint32_t number, const struct con
 static void read_optional_group(struct config_reader *r, uint32_t number, const struct config_key *key,
                                 const struct config_value *value)
 {
-    char *group = config_read_take(r, key->section->size);
+    char *group = config_reader_take(r, key->section->size);
     if (!group)
         return;
     unsigned one = 1;
@@ -375,14 +131,14 @@ static void read_optional_group(struct config_reader *r, uint32_t number, const 
 static void read_key(struct config_reader *r, uint32_t number, const struct config_key *key)
 {
     const struct config_place *place = &r->place[number];
-    const struct config_value *value = child_of(place, key->name);
+    const struct config_value *value = config_place_child(place, key->name);
     char *field = (char *)place->at + key->at;
     if (value && !applies(place, key)) {
         refuse_condition(r, number, key, value);
         value = NULL;
     }
     if (!value && key->is_required && place->value)
-        report(r, CONFIG_ERROR, number, key->name, -1, NULL, "is missing");
+        config_place_report(r, CONFIG_ERROR, number, key->name, -1, NULL, "is missing");
     if (key->type == CONFIG_KEY_GROUP && !key->is_list && !key->is_optional_group) {
         push_group(r, number, key, value, field, -1);
         return;
@@ -414,14 +170,14 @@ static void refuse_unknown(struct config_reader *r, uint32_t number)
             snprintf(text, sizeof(text), "unknown key; did you mean \"%s\"?", nearest);
         else
             snprintf(text, sizeof(text), "unknown key");
-        report(r, CONFIG_ERROR, number, c->name, -1, c, text);
+        config_place_report(r, CONFIG_ERROR, number, c->name, -1, c, text);
     }
 }
 
 void config_read_tree(struct config_reader *r, const struct config_value *root, struct config *config)
 {
     struct config_place top = {.section = config_schema(), .value = root, .at = config, .key = "", .number = -1};
-    add_place(r, &top);
+    config_place_add(r, &top);
     // Groups found on the way are added behind and read in their turn.
     for (uint32_t i = 0; i < r->place_count && !r->out_of_memory; i++) {
         const struct config_section *section = r->place[i].section;
@@ -431,13 +187,5 @@ void config_read_tree(struct config_reader *r, const struct config_value *root, 
             read_key(r, i, &section->keys[k]);
         refuse_unknown(r, i);
     }
-    sort_places(r);
-}
-
-void config_read_fini(struct config_reader *r)
-{
-    free(r->place);
-    free(r->place_by_at);
-    r->place = NULL;
-    r->place_by_at = NULL;
+    config_places_sort(r);
 }

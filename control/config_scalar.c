@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "control/config_scalar.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/config_read.h"
 #include "table/name.h"
 
 enum { QUOTE_CAP = 96, ACCEPTS_CAP = 256 };
@@ -168,7 +169,7 @@ static bool read_dns_name(struct config_reader *r, const struct config_key *key,
     char text[NAME_TEXT_CAP];
     name_to_text(text, wire);
     len = strlen(text);
-    *field = config_read_copy(r, text, len > 1 ? len - 1 : len);
+    *field = config_reader_copy(r, text, len > 1 ? len - 1 : len);
     return true;
 }
 
@@ -180,14 +181,14 @@ static bool read_text(struct config_reader *r, const struct config_key *key, con
         return refuse(key, value, len == 0 ? "is empty" : "is too short", why);
     if (key->max && len > key->max)
         return refuse(key, value, "is too long", why);
-    *field = config_read_copy(r, value->string, len);
+    *field = config_reader_copy(r, value->string, len);
     return true;
 }
 
 static bool read_path(struct config_reader *r, const struct config_key *key, const struct config_value *value,
                       const char **field, char *why)
 {
-    const char *path = config_read_path(r, r->directory, value->string);
+    const char *path = config_reader_path(r, r->directory, value->string);
     if (key->max && path && strlen(path) > key->max) {
         refuse(key, value, "becomes too long a path (the limit of Unix sockets)", why);
         return false;
@@ -221,7 +222,7 @@ static bool read_from_string(struct config_reader *r, const struct config_key *k
     case CONFIG_KEY_NAME:
         if (!is_name(text) && !(may_be_empty && !*text))
             return refuse(key, value, "is not a name", why);
-        *(const char **)field = config_read_copy(r, text, strlen(text));
+        *(const char **)field = config_reader_copy(r, text, strlen(text));
         return true;
     case CONFIG_KEY_DNS_NAME:
         return read_dns_name(r, key, value, field, why);
