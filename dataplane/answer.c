@@ -7,7 +7,7 @@
 
 #include "dataplane/cookie.h"
 #include "dataplane/rate_limit.h"
-#include "dataplane/response.h"
+#include "dataplane/resolve.h"
 
 enum {
     NEGATIVE_RATIO = 4

@@ -68,14 +68,6 @@ static inline bool is_as_expected(const struct fast_family *f, const uint8_t *fr
     return _mm_testz_si128(wrong, wrong);
 }
 
-static bool is_our_address(const struct zone_settings *s, const uint8_t *address, bool is_ipv6)
-{
-    for (unsigned i = 0; i < s->address_count; i++)
-        if (s->address[i].is_ipv6 == is_ipv6 && memcmp(s->address[i].address, address, is_ipv6 ? 16 : 4) == 0)
-            return true;
-    return false;
-}
-
 // Sources that packet.c refuses, and ports below 256, among which are more of them.
 static inline bool is_good_source(const uint8_t *frame)
 {
@@ -177,7 +169,7 @@ static inline bool take_ipv4(struct fast_burst *b, const struct packet_slot *slo
     const struct fast_family *f = &b->family[0];
     if (slot->cap < FAST_ROOM || !is_as_expected(f, frame, 3))
         return false;
-    if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 16, false))
+    if (f->has_more_addresses && !packet_is_own_address(b->settings, frame + FAST_IP_AT + 16, false))
         return false;
     if (!is_good_source(frame) || !is_header_right(frame + FAST_IP_AT) || !take_message(b, frame, false, q))
         return false;
@@ -198,7 +190,7 @@ static __attribute__((noinline)) bool take_ipv6(struct fast_burst *b, const stru
     }
     if (slot->cap < FAST_ROOM || !is_as_expected(f, frame, FAST_HEADS))
         return false;
-    if (f->has_more_addresses && !is_our_address(b->settings, frame + FAST_IP_AT + 24, true))
+    if (f->has_more_addresses && !packet_is_own_address(b->settings, frame + FAST_IP_AT + 24, true))
         return false;
     if (!is_good_source6(frame) || !take_message(b, frame + FAST_IPV6_SHIFT, true, q))
         return false;

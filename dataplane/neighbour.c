@@ -33,7 +33,7 @@ bool neighbour_arp(const struct answer_context *context, const struct packet_por
         return false;
     uint8_t target[4];
     memcpy(target, arp + 24, 4);
-    if (!packet_is_our_address(context, target, false) || (arp[8] & 1))
+    if (!packet_is_ours(context, target, false) || (arp[8] & 1))
         return false;
     arp[7] = 2; // reply
     memcpy(arp + 18, arp + 8, 10);
@@ -86,8 +86,7 @@ static bool advertise(const struct answer_context *context, const struct packet_
 {
     static const uint8_t zero[16] = {0};
     uint8_t *icmp = ip + IPV6_LEN;
-    if (payload < SOLICITATION_LEN || ip[7] != HOP_LIMIT_ND || icmp[1] != 0 ||
-        !packet_is_our_address(context, icmp + 8, true))
+    if (payload < SOLICITATION_LEN || ip[7] != HOP_LIMIT_ND || icmp[1] != 0 || !packet_is_ours(context, icmp + 8, true))
         return false;
     const bool is_probe = memcmp(ip + 8, zero, 16) == 0; // duplicate address detection: answer to all nodes
     static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
@@ -117,8 +116,7 @@ enum neighbour_reply neighbour_icmpv6(const struct answer_context *context, cons
         finish_icmpv6(port, frame, ip, ADVERTISEMENT_LEN, reply_len);
         return NEIGHBOUR_ADVERTISED;
     }
-    if (icmp[0] != ICMPV6_ECHO_REQUEST || icmp[1] != 0 || ip[8] == 0xff ||
-        !packet_is_our_address(context, ip + 24, true))
+    if (icmp[0] != ICMPV6_ECHO_REQUEST || icmp[1] != 0 || ip[8] == 0xff || !packet_is_ours(context, ip + 24, true))
         return NEIGHBOUR_NONE;
     uint8_t swap[16];
     memcpy(swap, ip + 8, 16);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/packet.h"
+#include "dataplane/packet_port.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,9 +27,6 @@ bool neighbour_echo_ipv4(const struct packet_port *port, uint8_t *frame, uint8_t
 // is the frame's new length.
 enum neighbour_reply neighbour_icmpv6(const struct answer_context *context, const struct packet_port *port,
                                       uint8_t *frame, uint8_t *ip, unsigned payload, unsigned cap, unsigned *reply_len);
-
-// In packet.c: is this address one of the node's?
-bool packet_is_our_address(const struct answer_context *context, const uint8_t *address, bool is_ipv6);
 
 #ifdef __cplusplus
 }

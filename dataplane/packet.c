@@ -53,17 +53,6 @@ static enum packet_verdict pass(struct answer_context *context, const struct pac
     return PACKET_KERNEL;
 }
 
-bool packet_is_our_address(const struct answer_context *context, const uint8_t *address, bool is_ipv6)
-{
-    if (!context->zone_image)
-        return false;
-    const struct zone_settings *s = zone_image_settings(context->zone_image);
-    for (unsigned i = 0; i < s->address_count; i++)
-        if (s->address[i].is_ipv6 == is_ipv6 && memcmp(s->address[i].address, address, is_ipv6 ? 16 : 4) == 0)
-            return true;
-    return false;
-}
-
 // A source that must not be answered: it cannot be a client, or answering it could start a loop (echo, qotd, chargen).
 static bool is_bad_source(const struct udp_place *u)
 {
@@ -161,7 +150,7 @@ static enum packet_verdict handle_ipv4(struct answer_context *context, const str
         return drop(context, COUNTER_drop_ip);
     if (checksum_fold(checksum_add(0, ip, header_len)) != 0xffff)
         return drop(context, COUNTER_drop_ip_checksum);
-    if (!packet_is_our_address(context, ip + 16, false))
+    if (!packet_is_ours(context, ip + 16, false))
         return context->zone_image ? pass(context, port, COUNTER_drop_not_ours)
                                    : pass(context, port, COUNTER_drop_not_ready);
     if (load_be16(ip + 6) & 0x3fff)
@@ -195,7 +184,7 @@ static enum packet_verdict handle_ipv6(struct answer_context *context, const str
         counters_add(context->counters, reply == NEIGHBOUR_ADVERTISED ? COUNTER_nd_replies : COUNTER_echo_replies, 1);
         return PACKET_SEND;
     }
-    if (!packet_is_our_address(context, ip + 24, true))
+    if (!packet_is_ours(context, ip + 24, true))
         return context->zone_image ? pass(context, port, COUNTER_drop_not_ours)
                                    : pass(context, port, COUNTER_drop_not_ready);
     if (ip[6] == 44) // fragment header

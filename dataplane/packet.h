@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/answer.h"
+#include "dataplane/packet_port.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,14 +27,6 @@ enum packet_checksum {
     PACKET_CHECKSUM_GOOD,       // the field was verified
     PACKET_CHECKSUM_UNFINISHED, // the field is not filled in yet, the data are known good (sender on the same machine)
     PACKET_CHECKSUM_BAD
-};
-
-struct packet_port {
-    uint8_t mac[8]; // 6 octets and two zeros, so that it can be compared as one word
-    bool
-        has_kernel; // ARP, ND, echo, TCP belong to the kernel behind this port (af_packet, AF_XDP): never answered here
-    bool is_checksum_trusted; // software-made links whose senders leave UDP checksums unfinished (see docs): do not
-                              // verify
 };
 
 // Handles the frame of `len` bytes at `frame`, which has room for `cap` bytes (at least len + 64). On PACKET_SEND

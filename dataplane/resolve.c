@@ -1,87 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The authoritative algorithm (RFC 1034 section 4.3.2 with RFC 4592 and RFC 6672) over the zone image.
+#include "dataplane/resolve.h"
+
 #include <string.h>
 
-#include "dataplane/response.h"
+#include "dataplane/steer.h"
 
-enum {
-    // Names whose addresses are added to a set's answer; glue that a referral needs is not counted. UDP never gets so
-    // far.
-    EXTRAS_MAX = 64,
-    CHAIN_MAX = 16, // CNAME and DNAME steps inside a zone; a longer chain is answered as far as it goes
-    RECORD_FRAME_LEN = 12,
-    POINTER_MAX = 0x3fff // a compression pointer reaches no further (RFC 1035 section 4.1.4)
-};
-
-static void put_pointer(uint8_t *p, unsigned at)
-{
-    p[0] = (uint8_t)(0xc0 | at >> 8);
-    p[1] = (uint8_t)at;
-}
-
-bool response_add(struct response *r, enum response_section section, const struct rrset *set, unsigned owner_at,
-                  unsigned apex_at)
-{
-    if (r->is_truncated || owner_at > POINTER_MAX)
-        return false;
-    if (r->writer.cap - r->writer.at < set->wire_len)
-        return false;
-    uint8_t *out = r->writer.data + r->writer.at;
-    r->writer.at += set->wire_len;
-    memcpy(out, rrset_wire(set), set->wire_len);
-    r->count[section] = (uint16_t)(r->count[section] + set->record_count);
-    if (owner_at != DNS_HEADER_LEN) {
-        unsigned at = 0;
-        for (unsigned i = 0; i < set->record_count; i++) {
-            put_pointer(out + at, owner_at);
-            at += RECORD_FRAME_LEN + (unsigned)(out[at + 10] << 8 | out[at + 11]);
-        }
-    }
-    const uint16_t *patch = (const uint16_t *)image_at(r->context->zone_image, set->patch_at);
-    for (unsigned i = 0; i < set->patch_count; i++)
-        put_pointer(out + patch[i], apex_at);
-    return true;
-}
-
-static const struct zone_entry *zone_of(const struct response *r, uint32_t zone)
-{
-    const struct zone_index *index = zone_image_index(r->context->zone_image);
-    return (const struct zone_entry *)image_at(r->context->zone_image, index->zone_at) + zone;
-}
-
-void response_add_soa(struct response *r, uint32_t zone, unsigned apex_at)
-{
-    const struct rrset *soa = (const struct rrset *)image_at(r->context->zone_image, zone_of(r, zone)->negative_soa_at);
-    if (!response_add(r, SECTION_AUTHORITY, soa, apex_at, apex_at))
-        r->is_truncated = true;
-}
-
-// Addresses of the names in a set that stands at `set_at` of the message. Without room: TC for required glue, else left
-// out.
-static void add_extras(struct response *r, const struct rrset *set, unsigned set_at, unsigned apex_at)
-{
-    const void *image = r->context->zone_image;
-    const struct rrset_extra *extra = (const struct rrset_extra *)image_at(image, set->extra_at);
-    unsigned optional = 0;
-    for (unsigned pass = 0; pass < 2; pass++) { // required glue first (RFC 9471 section 3.1)
-        for (unsigned i = 0; i < set->extra_count; i++) {
-            const bool is_required = extra[i].flags & RRSET_EXTRA_IN_DOMAIN;
-            if (is_required != (pass == 0))
-                continue;
-            if (!is_required && ++optional > EXTRAS_MAX)
-                return;
-            const struct zone_node *node = (const struct zone_node *)image_at(image, extra[i].node_at);
-            const struct rrset *a = zone_node_rrset(image, node, DNS_A), *aaaa = zone_node_rrset(image, node, DNS_AAAA);
-            const unsigned owner_at = set_at + extra[i].target_at;
-            bool is_added = !a || response_add(r, SECTION_ADDITIONAL, a, owner_at, apex_at);
-            is_added &= !aaaa || response_add(r, SECTION_ADDITIONAL, aaaa, owner_at, apex_at);
-            if (!is_added && is_required)
-                r->is_truncated = true;
-            if (!is_added)
-                return; // the rest will hardly fit either, and the work stays bounded
-        }
-    }
-}
+enum { CHAIN_MAX = 16 }; // CNAME and DNAME steps inside a zone; a longer chain is answered as far as it goes
 
 // Where the walk along a chain of aliases stands.
 struct walk {
@@ -104,7 +28,7 @@ struct walk {
 static const struct zone_node *apex_of(const struct walk *w)
 {
     const void *image = w->r->context->zone_image;
-    return (const struct zone_node *)image_at(image, zone_of(w->r, w->zone)->apex_at);
+    return (const struct zone_node *)image_at(image, response_zone(w->r, w->zone)->apex_at);
 }
 
 // Where in the message the current name stands from its octet `from` on.
@@ -166,7 +90,7 @@ static void add_referral(struct walk *w, const struct zone_node *cut, unsigned o
         return;
     }
     // No DS, also with DO: without signatures nobody could use it (RFC 4035 section 3.1.4 speaks of signed zones).
-    add_extras(r, ns, set_at, w->apex_at);
+    response_add_extras(r, ns, set_at, w->apex_at);
 }
 
 static void add_hinfo(struct walk *w)
@@ -222,7 +146,7 @@ static bool answer_at(struct walk *w, const struct zone_node *node)
     if (!response_add(r, SECTION_ANSWER, set, w->owner_at, w->apex_at))
         r->is_truncated = true;
     else if (set->extra_count)
-        add_extras(r, set, set_at, w->apex_at);
+        response_add_extras(r, set, set_at, w->apex_at);
     return false;
 }
 
@@ -341,7 +265,7 @@ void resolve(struct response *r)
     }
     if (r->query->qtype == DNS_DS && node->flags & NODE_APEX && w.suffix_at == 0) {
         const uint32_t parent_at =
-            zone_of(r, node->zone)->parent_cut_at; // DS lives on the parent's side (RFC 4034 section 5)
+            response_zone(r, node->zone)->parent_cut_at; // DS lives on the parent's side (RFC 4034 section 5)
         node = parent_at ? (const struct zone_node *)image_at(image, parent_at) : node;
     }
     w.zone = node->zone;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A response while it is written behind the question, in place; shared by answer.c, resolve.c and steer.c.
+// A response while it is written behind the question, in place; shared by answer.c, resolve.c and steer.c. One thread.
 #pragma once
 
 #include "dataplane/answer.h"
@@ -11,6 +11,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum {
+    RECORD_FRAME_LEN = 12, // of a record: what stands before its data when its owner is a pointer
+    POINTER_MAX = 0x3fff   // a compression pointer reaches no further (RFC 1035 section 4.1.4)
+};
 
 enum response_section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL, SECTION_COUNT };
 
@@ -32,14 +37,18 @@ struct response {
 bool response_add(struct response *r, enum response_section section, const struct rrset *set, unsigned owner_at,
                   unsigned apex_at);
 
-// Answers from the zones and services: sections, rcode, AA, TC, client-subnet scope, extended error.
-void resolve(struct response *r);
-
-// The answer of a service for this client, of the type asked. Returns false when the service does not own the type.
-bool steer(struct response *r, const struct zone_node *node, unsigned owner_at, unsigned apex_at);
-
 // NODATA or NXDOMAIN: the zone's SOA in the authority section (RFC 2308 section 3).
 void response_add_soa(struct response *r, uint32_t zone, unsigned apex_at);
+
+// Addresses of the names in a set that was added at `set_at` of the message, to the additional section. Without room:
+// TC for required glue, else they are left out.
+void response_add_extras(struct response *r, const struct rrset *set, unsigned set_at, unsigned apex_at);
+
+static inline const struct zone_entry *response_zone(const struct response *r, uint32_t zone)
+{
+    const struct zone_index *index = zone_image_index(r->context->zone_image);
+    return (const struct zone_entry *)image_at(r->context->zone_image, index->zone_at) + zone;
+}
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of an answer that health dictates: a service's ordered addresses for this client.
-#include "dataplane/response.h"
+#include "dataplane/steer.h"
+
 #include "table/order_choice.h"
 
 enum { EDE_STALE_ANSWER = 3 }; // RFC 8914 section 4.4
