@@ -21,6 +21,7 @@
 #include "dataplane/notify.h"
 #include "dataplane/options.h"
 #include "dataplane/port_care_dpdk.h"
+#include "dataplane/port_queues_dpdk.h"
 #include "dataplane/rate_limit.h"
 #include "dataplane/service.h"
 #include "dataplane/stream.h"

@@ -362,3 +362,9 @@ const char *options_usage_standby(void)
            "\n"
            "Exit status: 0 ended by SIGTERM or SIGINT, 1 could not start or run, 2 wrong command line.\n";
 }
+
+bool port_spec_is_xdp(const struct port_spec *spec)
+{
+    static const char driver[] = "net_af_xdp";
+    return spec->kind == PORT_AF_XDP || (spec->kind == PORT_VDEV && strncmp(spec->name, driver, strlen(driver)) == 0);
+}

@@ -69,6 +69,9 @@ const char *options_usage(void);
 const char *options_usage_standby(void);
 const char *port_kind_name(enum port_kind kind);
 
+// Whether DPDK's AF_XDP driver has the port, whose rings take buffers of their own: as af_xdp: or as vdev:net_af_xdp.
+bool port_spec_is_xdp(const struct port_spec *spec);
+
 #ifdef __cplusplus
 }
 #endif

@@ -222,12 +222,6 @@ static int probe_spec(struct port *port, const struct port_spec *spec, unsigned 
 
 // ---- life ----
 
-bool port_spec_is_xdp(const struct port_spec *spec)
-{
-    static const char driver[] = "net_af_xdp";
-    return spec->kind == PORT_AF_XDP || (spec->kind == PORT_VDEV && strncmp(spec->name, driver, strlen(driver)) == 0);
-}
-
 static void prepare(struct port *port)
 {
     memset(port, 0, sizeof *port);

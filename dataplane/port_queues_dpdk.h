@@ -5,7 +5,7 @@
 // fewer queues than workers serves as many workers as it has. Main thread only, while no worker polls the port.
 #pragma once
 
-#include "dataplane/port_dpdk.h"
+#include "dataplane/port.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,6 +15,9 @@ extern "C" {
 // never starve it: rings hold sent frames until their places are needed again.
 unsigned port_queues_buffers(bool is_xdp, unsigned queue_count, unsigned rx_ring, unsigned tx_ring,
                              unsigned worker_count, bool has_door);
+
+// Megabytes of packet buffers that a port takes.
+unsigned port_memory_mb(const struct port_spec *spec, unsigned worker_count, bool has_door);
 
 // Configures the device as port->plan says and gives it buffers (once). Used at start and again after a reset. 0 or a
 // negative errno with a sentence and the remedy.
