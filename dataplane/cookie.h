@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -118,12 +119,12 @@ static inline void cookie_fill_sent(struct cookie_batch *batch, unsigned lane, s
 void cookie_hash(struct cookie_batch *batch, unsigned count, bool is_ipv6, const uint8_t secret[COOKIE_SECRET_LEN]);
 
 // The server cookie that the response carries, in a lane that is hashed.
-static inline uint64_t cookie_made_head(const struct cookie_batch *batch, unsigned lane)
+static inline uint64_t cookie_made_head(const struct cookie_batch *batch, size_t lane)
 {
     return batch->word[1][lane];
 }
 
-static inline uint64_t cookie_made_hash(const struct cookie_batch *batch, unsigned lane)
+static inline uint64_t cookie_made_hash(const struct cookie_batch *batch, size_t lane)
 {
     return batch->hash[lane];
 }

@@ -61,10 +61,10 @@ enum { FAST_OPT_SIZE_AT = 2 };
 // What a query with EDNS options has besides.
 struct fast_options {
     const struct fast_shape *shape;
-    uint8_t subnet[16]; // the address; bits past the source length are zero
-    uint8_t scope;      // from fast_steer on
-    uint8_t lane;       // with FAST_COOKIE: in the batch of its family
-    const uint8_t *opt; // with a server cookie in the query: its record, in the frame
+    uint8_t subnet[16];    // the address; bits past the source length are zero
+    uint8_t scope;         // from fast_steer on
+    uint8_t lane;          // with FAST_COOKIE: in the batch of its family
+    const uint8_t *cookie; // with a server cookie in the query: both, in the frame
 } __attribute__((aligned(64)));
 
 // A query on its way through the stages; it has its frame's number in the burst.
@@ -183,14 +183,6 @@ static inline const uint8_t *fast_client_of(const uint8_t *frame, bool is_ipv6)
 static inline const uint8_t *fast_client(const struct fast_query *q, const uint8_t *frame)
 {
     return fast_client_of(frame, q->marks & FAST_IPV6);
-}
-
-// What its cookie option holds, if one is to be answered.
-static inline struct cookie_query fast_cookie_query(const struct fast_options *o)
-{
-    const uint8_t *data = o->opt + o->shape->cookie_at;
-    return (struct cookie_query){data, data + EDNS_COOKIE_CLIENT_LEN,
-                                 o->shape->cookie_len - (unsigned)EDNS_COOKIE_CLIENT_LEN};
 }
 
 // For fast_parse: finds the shape of the OPT record at `opt`. The record's length, with the query's marks set, or 0:

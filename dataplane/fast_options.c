@@ -196,15 +196,15 @@ static inline bool is_of_shape(const struct fast_shape *s, const uint8_t *opt)
 }
 
 static inline __attribute__((always_inline)) void fill_cookie(struct fast_burst *b, struct fast_query *q,
-                                                              const uint8_t *opt, unsigned cookie_at,
-                                                              unsigned cookie_len, const uint8_t *client, bool is_ipv6)
+                                                              const uint8_t *opt, const struct fast_shape *s,
+                                                              unsigned cookie_at, const uint8_t *client, bool is_ipv6)
 {
     struct fast_cookies *c = &b->cookies[is_ipv6];
     const unsigned lane = c->count++;
     q->options.lane = (uint8_t)lane;
     cookie_fill(&c->batch, lane, opt + cookie_at, client, is_ipv6);
-    if (__builtin_expect(cookie_len > EDNS_COOKIE_CLIENT_LEN, 0)) {
-        q->options.opt = opt;
+    if (__builtin_expect(s->cookie_len > EDNS_COOKIE_CLIENT_LEN, 0)) {
+        q->options.cookie = opt + cookie_at;
         c->sent[c->sent_count++] = q;
     }
 }
@@ -214,14 +214,14 @@ static inline __attribute__((always_inline)) unsigned take(struct fast_burst *b,
                                                            const uint8_t *client, bool is_ipv6)
 {
     // Loaded once: octets that are stored may be any.
-    const unsigned query_len = s->query_len, cookie_at = s->cookie_at, cookie_len = s->cookie_len;
+    const unsigned query_len = s->query_len, cookie_at = s->cookie_at;
     struct fast_options *o = &q->options;
     o->shape = s;
     o->scope = 0;
     q->marks = s->marks;
     store_block(o->subnet, _mm_and_si128(load_block(opt + s->subnet_at), load_aligned(s->subnet_keep)));
     if (cookie_at)
-        fill_cookie(b, q, opt, cookie_at, cookie_len, client, is_ipv6);
+        fill_cookie(b, q, opt, s, cookie_at, client, is_ipv6);
     return query_len;
 }
 

@@ -109,7 +109,7 @@ static __attribute__((noinline)) uint32_t sum_datagram(const struct fast_burst *
 // An OPT record of version 0 without options: owner 0, type 41, any size, extended rcode 0, flags but for DO 0.
 static inline bool is_plain_opt(const uint8_t *opt)
 {
-    return (load64(opt) & 0x7fffff0000ffffffull) == 41u << 16 && !(load32(opt + 7) >> 8);
+    return !(load32(opt + 7) >> 8) && (load64(opt) & 0x7fffff0000ffffffull) == 41u << 16;
 }
 
 // The message of a query whose UDP header stands at frame + FAST_UDP_AT: is it one question of the common kind? Fills

@@ -76,7 +76,7 @@ static inline __attribute__((always_inline)) uint64_t put_opt(const struct fast_
     if (__builtin_expect(!s->cookie_at, 0))
         return 0;
     const struct fast_cookies *c = &b->cookies[is_ipv6];
-    const unsigned lane = o->lane;
+    const size_t lane = o->lane;
     uint8_t *cookie = out + s->reply_cookie_at;
     store32(cookie - 4, FAST_COOKIE_HEAD);
     store64(cookie, c->batch.word[0][lane]);
