@@ -14,7 +14,8 @@
 
 #include "control/admin_commands.h"
 #include "control/admin_socket.h"
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
+#include "control/history_json.h"
 #include "shared/log.h"
 
 struct admin_connection {
@@ -135,7 +136,7 @@ static void send_news(struct admin_connection *c)
     uint64_t missed = history->count - c->watched;
     missed = missed > HISTORY_CAP ? HISTORY_CAP : missed;
     for (; missed > 0 && !c->is_closing; missed--)
-        send_line(c, admin_history_entry(history_latest(history, (unsigned)missed - 1)));
+        send_line(c, history_json(history_latest(history, (unsigned)missed - 1)));
     c->watched = history->count;
 }
 

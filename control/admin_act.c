@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "control/admin_commands.h"
+#include "control/daemon_operator.h"
+#include "control/daemon_reload.h"
 
 enum { DURATION_MAX_S = 366 * 86400 };
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "control/admin.h"
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,9 +42,8 @@ enum admin_status admin_problems_command(struct admin_call *call);
 
 // New references; json null stands for what is not known.
 json_t *admin_address(const struct config_address *address);
-json_t *admin_seconds(uint64_t ns); // a number with fractions
-json_t *admin_age(uint64_t at_ns);  // seconds since; 0: null
-json_t *admin_history_entry(const struct history_entry *entry);
+json_t *admin_seconds(uint64_t ns);                                               // a number with fractions
+json_t *admin_age(uint64_t at_ns);                                                // seconds since; 0: null
 json_t *admin_sites(struct daemon *daemon, bool is_full);                         // array
 json_t *admin_services(struct daemon *daemon, const char *pattern, unsigned max); // array
 json_t *admin_operator_entry(const struct operator_entry *entry);

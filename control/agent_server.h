@@ -7,7 +7,7 @@
 // time.
 #pragma once
 
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
 
 #ifdef __cplusplus
 extern "C" {

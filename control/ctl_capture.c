@@ -25,6 +25,7 @@
 #include "table/counters.h"
 #include "table/image_protocol.h"
 #include "table/name.h"
+#include "shared/clock.h"
 
 enum {
     DEFAULT_MAX = 100000, // packets
@@ -65,13 +66,6 @@ static int fail(const char *what, const char *why)
 {
     fprintf(stderr, "signpostctl: capture: %s: %s\n", what, why);
     return CTL_REFUSED;
-}
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec now;
-    clock_gettime(id, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 // ---- the filter ----

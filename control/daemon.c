@@ -7,45 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "control/admin.h"
 #include "control/agent_server.h"
+#include "control/daemon_evidence.h"
 #include "control/daemon_operator.h"
+#include "control/daemon_reload.h"
 #include "control/http_status.h"
-#include "shared/log.h"
 #include "control/probe_setup.h"
 #include "control/ready.h"
-#include "control/restart_due.h"
-#include "health/prober.h"
+#include "shared/clock.h"
 #include "shared/http_listener.h"
+#include "shared/log.h"
 
 enum { TICK_MS = 100, TICKS_PER_S = 10 };
-
-static uint64_t wall_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
-
-static void apply_log_config(const struct config *config)
-{
-    static const enum log_level levels[] = {[CONFIG_LOG_ERROR] = LOG_LEVEL_ERROR,
-                                            [CONFIG_LOG_WARNING] = LOG_LEVEL_WARNING,
-                                            [CONFIG_LOG_NOTICE] = LOG_LEVEL_NOTICE,
-                                            [CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
-                                            [CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG};
-    log_setup(levels[config->control.log_level], config->control.log_format == CONFIG_LOG_JSON);
-}
-
-static void log_errors(const struct config_errors *errors)
-{
-    char line[CONFIG_ERROR_TEXT_CAP + 512];
-    for (unsigned i = 0; i < errors->count; i++)
-        log_write(errors->entry[i].level == CONFIG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s",
-                  config_error_format(&errors->entry[i], line, sizeof line));
-}
 
 // ---- the data plane, and the standby beside it ----
 
@@ -114,157 +89,6 @@ static void on_published(void *user, enum image_kind kind, uint64_t generation, 
     if (kind == IMAGE_ORDER)
         steering_published(d->steering, generation, at_ns);
     ready_notify(d->steering, d->publisher);
-}
-
-// ---- evidence ----
-
-static void on_evidence(void *user, const struct evidence_event *event)
-{
-    struct daemon *d = user;
-    if (!d->is_stopping)
-        steering_event(d->steering, event);
-}
-
-static void start_probes(struct daemon *d)
-{
-    char why[256];
-    d->prober = probe_setup_start(d->loop, daemon_config(d), on_evidence, d, why);
-    if (!d->prober)
-        log_error("probes: %s; sites are judged without them", why);
-}
-
-static void before_heartbeats(void *user)
-{
-    struct daemon *d = user;
-    if (d->prober)
-        prober_notice_stall(d->prober);
-}
-
-static int start_heartbeats(struct daemon *d)
-{
-    char why[256];
-    d->heartbeats = heartbeats_start(d->loop, daemon_config(d), d->steering, d->watch, before_heartbeats, d, why);
-    if (d->heartbeats)
-        return 0;
-    log_error("%s", why);
-    return -EADDRNOTAVAIL;
-}
-
-// ---- loading ----
-
-static void keep_errors(struct daemon *d, struct reload *r)
-{
-    config_errors_fini(&d->load.errors);
-    d->load.errors = r->errors;
-    r->errors = (struct config_errors){0};
-}
-
-static void note_load(struct daemon *d, const struct reload *r)
-{
-    d->load.wall_us = wall_us();
-    d->load.took_ns = r->took_ns;
-    d->load.zones_loaded = r->zone.zones_loaded;
-    d->load.zones_failed = r->zone.zones_failed;
-    d->load.zones_kept = r->zone.zones_kept;
-    d->load.services_failed = r->zone.services_failed;
-    log_notice("zones: %u loaded, %u with errors (%u of them served from the last good version), in %.3f s",
-               r->zone.zones_loaded, r->zone.zones_failed, r->zone.zones_kept, (double)r->took_ns / 1e9);
-}
-
-static bool endpoints_differ(const struct config_endpoint *a, const struct config_endpoint *b)
-{
-    return a->port != b->port || !config_address_equal(&a->address, &b->address);
-}
-
-static void restart_servers(struct daemon *d, const struct config *old)
-{
-    const struct config_control *now = &daemon_config(d)->control;
-    if (endpoints_differ(&now->agent, &old->control.agent)) {
-        agent_server_close(d->agent);
-        d->agent = agent_server_start(d);
-    }
-    if (endpoints_differ(&now->metrics, &old->control.metrics)) {
-        http_listener_close(d->http);
-        d->http = http_status_start(d);
-    }
-}
-
-// Everything that can fail comes before anything is changed.
-static bool apply_config(struct daemon *d, struct reload *r)
-{
-    const struct config *next = r->shared->config;
-    const bool heartbeats_change = heartbeats_differ(daemon_config(d), next);
-    if (steering_reconfigure(d->steering, r->shared) < 0) {
-        log_error("reload: no memory for the new configuration; the old one stays");
-        return false;
-    }
-    struct shared_config *old = d->shared;
-    d->shared = shared_config_hold(r->shared);
-    apply_log_config(next);
-    journal_config(d->journal, next, uv_hrtime());
-    daemon_operator_apply(d);
-    restart_servers(d, old->config);
-    probe_setup_stop(d->prober);
-    start_probes(d);
-    if (heartbeats_change) {
-        heartbeats_close(d->heartbeats);
-        d->heartbeats = NULL;
-        if (start_heartbeats(d) < 0)
-            log_error("reload: this node sends and hears no heartbeats now");
-    }
-    shared_config_drop(old);
-    return true;
-}
-
-static void on_reload_done(void *user, struct reload *r)
-{
-    struct daemon *d = user;
-    bool is_applied = r->rc == 0;
-    d->reload = NULL;
-    if (d->is_stopping) {
-        reload_free(r);
-        return;
-    }
-    if (is_applied && r->shared != d->shared)
-        restart_due_report(daemon_config(d), r->shared->config, d->config_path, &r->errors);
-    log_errors(&r->errors);
-    if (is_applied && r->shared != d->shared)
-        is_applied = apply_config(d, r);
-    if (is_applied) {
-        publisher_set(d->publisher, IMAGE_ZONE, r->fd, r->zone.len, r->generation);
-        r->fd = -1;
-        d->has_zone = true;
-        d->load.applied++;
-        note_load(d, r);
-    } else {
-        d->load.refused++;
-        log_error("reload refused (%s): nothing was changed",
-                  r->rc == -EINVAL ? "the errors are above" : strerror(-r->rc));
-    }
-    if (d->reload_done)
-        d->reload_done(d->reload_user, r, is_applied);
-    d->reload_done = NULL;
-    keep_errors(d, r);
-    reload_free(r);
-}
-
-static int start_reload(struct daemon *d, struct shared_config *shared,
-                        void (*done)(void *user, const struct reload *reload, bool is_applied), void *user)
-{
-    if (d->reload)
-        return -EBUSY;
-    d->reload = reload_start(d->loop, d->config_path, shared, publisher_next_generation(d->publisher, IMAGE_ZONE),
-                             on_reload_done, d);
-    if (!d->reload)
-        return -ENOMEM;
-    d->reload_done = done;
-    d->reload_user = user;
-    return 0;
-}
-
-int daemon_reload(struct daemon *d, void (*done)(void *user, const struct reload *reload, bool is_applied), void *user)
-{
-    return start_reload(d, NULL, done, user);
 }
 
 // ---- signals and time ----
@@ -357,8 +181,8 @@ int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, str
     snprintf(d->config_path, sizeof d->config_path, "%s", config_path);
     snprintf(d->operators_path, sizeof d->operators_path, "%s/operator.state", config->control.state_dir);
     d->started_ns = uv_hrtime();
-    d->started_wall_us = wall_us();
-    apply_log_config(config);
+    d->started_wall_us = clock_wall_us();
+    daemon_apply_log(config);
     if (mkdir(config->control.state_dir, 0750) < 0 && errno != EEXIST)
         log_warning("state_dir %s: %s", config->control.state_dir, strerror(errno));
     open_journal(d);
@@ -374,13 +198,13 @@ int daemon_start(struct daemon *d, uv_loop_t *loop, const char *config_path, str
             log_error("%s", why);
     }
     if (rc == 0)
-        rc = start_heartbeats(d);
+        rc = daemon_start_heartbeats(d);
     if (rc == 0) {
         daemon_operator_load(d);
-        start_probes(d);
+        daemon_start_probes(d);
         d->http = http_status_start(d);
         d->agent = agent_server_start(d);
-        rc = start_reload(d, d->shared, NULL, NULL);
+        rc = daemon_load_zones(d);
     }
     if (rc == 0)
         log_notice("signpost-control %s started as node %s, %u sites, %u services", SIGNPOST_VERSION, config->node.name,

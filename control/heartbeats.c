@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/file_replace.h"
 #include "shared/log.h"
+#include "shared/clock.h"
 
 struct heartbeats {
     struct heartbeat_link *link; // null: nothing to send or hear
@@ -93,9 +93,7 @@ static uint64_t next_incarnation(const struct config *config)
     char path[PATH_MAX];
     unsigned long long last = 0;
     struct file_replace replace;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t incarnation = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    uint64_t incarnation = clock_wall_us();
     snprintf(path, sizeof path, "%s/incarnation", config->control.state_dir);
     FILE *file = fopen(path, "re");
     if (file && fscanf(file, "%llu", &last) == 1 && last >= incarnation)

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
 #include "shared/log.h"
 #include "control/metrics.h"
 #include "control/status_page.h"

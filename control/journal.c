@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shared/log.h"
+#include "shared/clock.h"
 
 enum { LINE_CAP = 1024, BUFFER_BYTES = 64 << 10 };
 
@@ -25,13 +25,6 @@ struct journal {
     bool is_trouble_told;
     struct journal_stats stats;
 };
-
-static uint64_t wall_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 static void trouble(struct journal *j, const char *what)
 {
@@ -99,7 +92,7 @@ static void put_voices(struct journal *j)
 
 static void put_head(struct journal *j, uint64_t now_ns)
 {
-    put_format(j, "signpost-journal 1 %" PRIu64 " %" PRIu64 " %" PRIu64, now_ns, wall_us(), j->opened_us);
+    put_format(j, "signpost-journal 1 %" PRIu64 " %" PRIu64 " %" PRIu64, now_ns, clock_wall_us(), j->opened_us);
     put_voices(j);
     for (unsigned s = 0; j->config && s < j->config->site_count; s++) {
         const struct config_site *site = &j->config->sites[s];
@@ -146,7 +139,7 @@ struct journal *journal_open(const char *path, uint64_t max_bytes, char why[256]
         return NULL;
     }
     j->max_bytes = max_bytes;
-    j->opened_us = wall_us();
+    j->opened_us = clock_wall_us();
     open_file(j);
     if (j->file)
         return j;

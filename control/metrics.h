@@ -2,7 +2,7 @@
 // All metrics as text in the Prometheus exposition format, version 0.0.4. Loop thread only.
 #pragma once
 
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/image_receive.h"
+#include "shared/clock.h"
 
 struct publisher {
     uv_loop_t *loop;
@@ -276,9 +276,7 @@ void publisher_close(struct publisher *p)
 
 uint64_t publisher_next_generation(struct publisher *p, enum image_kind kind)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const uint64_t wall_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    const uint64_t wall_us = clock_wall_us();
     uint64_t *made = &p->made[index_of(kind)];
     if (p->mirror && p->mirror->made[index_of(kind)] > *made)
         *made = p->mirror->made[index_of(kind)];

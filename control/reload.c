@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/image_memfd.h"
+#include "shared/clock.h"
 
 static int load(struct reload *r)
 {
@@ -36,9 +36,7 @@ static void on_work(uv_work_t *work)
 {
     struct reload *r = work->data;
     const uint64_t start_ns = uv_hrtime();
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
+    const uint64_t wall_us = clock_wall_us();
     r->rc = r->shared ? 0 : load(r);
     if (r->rc == 0)
         r->rc = build_zones(r, wall_us);

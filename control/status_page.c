@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "control/daemon.h"
+#include "control/daemon_parts.h"
 #include "control/steering_report.h"
 
 enum { SERVICES_MAX = 500, HISTORY_SHOWN = 50 };

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/image_memfd.h"
 #include "control/order_build.h"
 #include "control/steering_report.h"
+#include "shared/clock.h"
 
 struct steering_build *steering_build_new(struct shared_config *shared, const struct verdict_engine *engine,
                                           struct overrides *overrides)
@@ -52,9 +52,7 @@ void steering_build_run(struct steering_build *b)
 {
     const struct config *config = b->shared->config;
     const uint64_t start_ns = uv_hrtime();
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    const uint64_t wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u;
+    const uint64_t wall_us = clock_wall_us();
     const struct order_build_input input = {config,        b->policy, b->verdict,  b->now_ns,
                                             b->generation, wall_us,   b->overrides};
     b->rc = order_build(&input, &b->image, &b->len);

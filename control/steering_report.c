@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "shared/log.h"
+#include "shared/clock.h"
 
 enum { LINES_PER_SECOND = 50 };
 
@@ -18,13 +18,6 @@ void steering_report_init(struct steering_report *r, const struct config *config
     r->engine = engine;
     r->history = history;
     r->journal = journal;
-}
-
-static uint64_t wall_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
 static bool may_log(struct steering_report *r, uint64_t now_ns)
@@ -92,7 +85,7 @@ static void report_verdict(struct steering_report *r, unsigned number, const str
     struct history_entry *e = history_add(r->history);
     e->kind = HISTORY_VERDICT;
     e->at_ns = now_ns;
-    e->wall_us = wall_us();
+    e->wall_us = clock_wall_us();
     e->evidence_ns = evidence_ns;
     snprintf(e->name, sizeof e->name, "%s", name);
     snprintf(e->from, sizeof e->from, "%s", verdict_state_text(before->state));
@@ -167,7 +160,7 @@ unsigned steering_report_orders(struct steering_report *r, const struct steering
         struct history_entry *e = history_add(r->history);
         e->kind = HISTORY_ORDER;
         e->at_ns = decided_ns;
-        e->wall_us = wall_us();
+        e->wall_us = clock_wall_us();
         e->evidence_ns = evidence_ns;
         e->generation = generation;
         snprintf(e->name, sizeof e->name, "%s", service->name);
