@@ -133,9 +133,9 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
     unsigned end = fast_end(name_len) - FAST_UDP_AT;
     q->name_len = name_len;
     q->marks = counts >> COUNTS_EDNS;
-    if (q->marks) {
+    if (__builtin_expect(q->marks != 0, 1)) {
         unsigned opt_len = FAST_OPT_LEN;
-        if (!is_plain_opt(behind + 4)) {
+        if (__builtin_expect(!is_plain_opt(behind + 4), 0)) {
             opt_len = is_ipv6 ? fast_take_options6(b, q, behind + 4, fast_client_of(frame - FAST_IPV6_SHIFT, true))
                               : fast_take_options4(b, q, behind + 4, fast_client_of(frame, false));
             if (opt_len == 0)
@@ -206,7 +206,8 @@ void fast_parse(struct fast_burst *b, struct packet_slot *slot, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct fast_query *q = &b->query[i];
         const struct zone_slot *at = &none;
-        if (take_ipv4(b, &slot[i], q) || (slot[i].frame[12] == 0x86 && take_ipv6(b, &slot[i], q))) {
+        if (__builtin_expect(take_ipv4(b, &slot[i], q), 1) ||
+            (slot[i].frame[12] == 0x86 && take_ipv6(b, &slot[i], q))) {
             at = &b->slot[(uint32_t)q->hash & b->slot_mask];
             __builtin_prefetch(at);
         } else {
