@@ -138,6 +138,7 @@ struct fast_burst {
     uint64_t marks;                    // their sum over the answers
     uint32_t now_s;                    // wall clock
     uint16_t missed[PACKET_BURST_MAX]; // numbers of queries whose name or type was not found
+    struct fast_query query[PACKET_BURST_MAX];
     // Queries for services whose answer depends on the client: on its region, and maybe more, or not on
     // that.
     struct fast_query *by_region[PACKET_BURST_MAX], *by_bucket[PACKET_BURST_MAX];
@@ -145,7 +146,6 @@ struct fast_burst {
     uint16_t plain[PACKET_BURST_MAX];  // numbers of the frames left to the plain way
     uint8_t decided[PACKET_BURST_MAX]; // by frame, under a rate limit: answer_context.rate_decided
     struct fast_shapes *shapes;
-    struct fast_query query[PACKET_BURST_MAX];
     struct fast_shapes own_shapes; // for who keeps none
 } __attribute__((aligned(64)));
 
