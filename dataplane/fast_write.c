@@ -244,14 +244,14 @@ static __attribute__((noinline)) void write_others(struct fast_burst *b, struct 
 {
     for (; i < count; i++) {
         const struct fast_query *q = &b->query[i];
-        if (!fast_fits(q, (const struct rrset *)q->at)) {
+        if (__builtin_expect(!fast_fits(q, (const struct rrset *)q->at), 0)) {
             b->plain[b->plain_count++] = (uint16_t)i;
             continue;
         }
         slot[i].verdict = PACKET_SEND;
         b->marks += q->marks;
         const uint64_t kind = q->marks & (FAST_IPV6 | FAST_OPTIONS | FAST_MISS | FAST_UNANSWERED);
-        if (kind == FAST_OPTIONS)
+        if (__builtin_expect(kind == FAST_OPTIONS, 1))
             write_with_options(b, &slot[i], q);
         else if (kind == 0)
             write_common(b, &slot[i], q);
