@@ -48,8 +48,8 @@ void fast_expect(struct fast_burst *b, bool is_ipv6)
     // The destination: compared with the node's only address, or looked for by the first stage.
     f->has_more_addresses = count != 1;
     if (count == 1) {
-        memset(f->mask[0] + to, 0xff, len);
-        memcpy(f->expected[0] + to, only, len);
+        memset((uint8_t *)f->mask + to, 0xff, len); // may lie across blocks
+        memcpy((uint8_t *)f->expected + to, only, len);
     }
 }
 
