@@ -9,7 +9,7 @@
 //   fast_find    slot, node, record set; each asked for a pass before it is read, so that a burst's misses overlap
 //   fast_steer   only for services whose answer depends on the client: which one?
 //   fast_miss    only for names and types that were not found: NXDOMAIN, NODATA, REFUSED, wildcards
-//   fast_cookies only for queries with cookies: hashed side by side, from where fast_parse put them
+//   fast_cookies only for queries with cookies: hashed side by side where fast_parse put them, and read there later
 //   fast_limit   only under a rate limit: who has had enough?
 //   fast_write   the answer, headers and checksums, in place
 //
@@ -53,9 +53,10 @@ enum {
 // The head of the answer's cookie option in memory order: code, and length of both cookies.
 #define FAST_COOKIE_HEAD (10u << 8 | 24u << 24)
 
-// DO in the first 8 octets of an OPT record, likewise. Four octets from here on are part of its type, its size, and a
-// zero: at an even offset.
+// DO in the first 8 octets of an OPT record, likewise.
 #define FAST_OPT_DO (1ull << 63)
+
+// Where four octets of an OPT record stand at an even offset that are the end of its type, its size, and a zero.
 enum { FAST_OPT_SIZE_AT = 2 };
 
 // What a query with EDNS options has besides.
