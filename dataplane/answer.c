@@ -225,9 +225,8 @@ static enum rate_limit_verdict count_response(const struct response *r, const st
                                               uint64_t name)
 {
     const struct answer_client *client = r->client;
-    struct rate_limit_response response = {client->address, name, client->is_ipv6, (uint8_t)rate_class(r), 0};
-    rate_limit_check(r->context->rate_limit, settings, r->context->now_ns, &response, 1);
-    return (enum rate_limit_verdict)response.verdict;
+    const struct rate_limit_response response = {client->address, name, client->is_ipv6, (uint8_t)rate_class(r)};
+    return rate_limit_check(r->context->rate_limit, settings, r->context->now_ns, &response);
 }
 
 // False: drop the response. May turn it into a truncated one.

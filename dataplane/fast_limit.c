@@ -5,48 +5,59 @@
 #ifdef __SSE4_1__
 #include "dataplane/fast.h"
 
+#include "dataplane/bytes.h"
 #include "dataplane/rate_limit.h"
 
-static_assert((int)PACKET_BURST_MAX <= (int)RATE_LIMIT_MANY_MAX, "a burst is counted at once");
+static_assert((int)PACKET_BURST_MAX <= (int)RATE_LIMIT_BATCH_MAX, "a burst is counted at once");
 
 // Fits nowhere, as in the second stage.
 static const struct rrset no_set = {.wire_len = FAST_NO_SET};
 
-// A good cookie shows that the address is the client's own.
-static inline bool is_counted(const struct fast_query *q)
+// The name's tag: the upper half of its hash.
+static inline uint32_t name_of(const struct fast_query *q)
 {
-    return fast_fits(q, (const struct rrset *)q->at) && !(q->marks & FAST_COOKIE_GOOD);
+    return load32((const uint8_t *)&q->hash + 4);
 }
 
-static inline enum rate_limit_class class_of(const struct fast_query *q)
+static __attribute__((noinline)) void fill_uncommon(struct rate_limit_batch *batch, size_t lane,
+                                                    const struct fast_query *q, const uint8_t *frame)
 {
-    return q->marks & FAST_MISS ? (enum rate_limit_class)q->rate_class : RATE_LIMIT_ANSWER;
+    const enum rate_limit_class response_class =
+        q->marks & FAST_MISS ? (enum rate_limit_class)q->rate_class : RATE_LIMIT_ANSWER;
+    if (q->marks & FAST_IPV6)
+        rate_limit_fill6(batch, lane, fast_client_of(frame, true), response_class, name_of(q));
+    else
+        rate_limit_fill4(batch, lane, fast_client_of(frame, false), response_class, name_of(q));
 }
 
 void fast_limit(struct fast_burst *b, const struct packet_slot *slot, unsigned count)
 {
-    struct rate_limit_response response[PACKET_BURST_MAX];
-    uint8_t number[PACKET_BURST_MAX]; // of their queries
-    unsigned counted = 0;
+    struct rate_limit_batch batch;
+    uint8_t number[PACKET_BURST_MAX]; // of the lanes' queries
+    size_t lanes = 0;
     memset(b->decided, 0, sizeof b->decided);
-    for (unsigned i = 0; i < count; i++) {
-        const struct fast_query *q = &b->query[i];
-        if (!is_counted(q))
+    rate_limit_begin(&batch, b->rate_limit, b->settings, b->now_ns);
+    const struct fast_query *q = b->query;
+    for (unsigned i = 0; i < count; i++, q++, slot++) {
+        if (!fast_fits(q, (const struct rrset *)q->at))
             continue;
-        number[counted] = (uint8_t)i;
-        struct rate_limit_response *r = &response[counted++];
-        r->client = fast_client(q, slot[i].frame);
-        r->name = q->hash >> 32;
-        r->is_ipv6 = (q->marks & FAST_IPV6) != 0;
-        r->response_class = (uint8_t)class_of(q);
+        const uint8_t *frame = slot->frame;
+        if (__builtin_expect(!(q->marks & (FAST_IPV6 | FAST_MISS | FAST_COOKIE_GOOD)), 1))
+            rate_limit_fill4(&batch, lanes, fast_client_of(frame, false), RATE_LIMIT_ANSWER, name_of(q));
+        else if (q->marks & FAST_COOKIE_GOOD) // which shows that the address is the client's own
+            continue;
+        else
+            fill_uncommon(&batch, lanes, q, frame);
+        number[lanes++] = (uint8_t)i;
     }
-    if (rate_limit_check(b->rate_limit, b->settings, b->now_ns, response, counted) == 0)
+    if (rate_limit_count(&batch, lanes))
         return;
-    for (unsigned i = 0; i < counted; i++) {
-        if (response[i].verdict == RATE_LIMIT_PASS)
+    for (size_t lane = 0; lane < lanes; lane++) {
+        const enum rate_limit_verdict verdict = rate_limit_verdict_of(&batch, lane);
+        if (verdict == RATE_LIMIT_PASS)
             continue;
-        b->decided[number[i]] = (uint8_t)(1 + response[i].verdict);
-        b->query[number[i]].at = &no_set;
+        b->decided[number[lane]] = (uint8_t)(1 + verdict);
+        b->query[number[lane]].at = &no_set;
     }
 }
 

@@ -6,10 +6,11 @@
 
 // Forward decay: instead of every cell's count shrinking with time, what one response adds grows, and so do the limits;
 // only their ratio matters. Within a half-life, an epoch, nothing has to be worked out for a cell; a cell of an earlier
-// epoch is halved as often as epochs have passed when it is met again. Growth within an epoch is worked out once a
-// burst.
+// epoch is halved as often as epochs have passed when it is met again. Growth within an epoch is worked out at most
+// once a tick.
 enum {
     EPOCH_SHIFT = 30, // 2^30 ns, 1.07 s: the half-life; a power of two keeps divisions out
+    TICK_SHIFT = 14,  // 2^14 ns, 16 us: an epoch has 2^16 ticks
     GROWTH_ONE = 1 << 16,
     COUNT_SHIFT = 8 // of `most`: 8 bits behind the point
 };
@@ -30,7 +31,7 @@ struct rate_limit {
     uint32_t over;                   // responses over the limit, for the slip
     uint32_t rate_per_s, rate_burst; // of the settings that `most` was worked out from
     uint32_t epoch;
-    uint64_t now_ns;                 // of which the rest is
+    uint64_t tick;                   // of which the rest is
     uint64_t growth;                 // what a response adds now
     uint64_t most[2][LEVEL_MAX];     // by family and level: counts above are over the limit, at an epoch's start
     uint64_t most_now[2][LEVEL_MAX]; // in units of `growth`
@@ -40,11 +41,11 @@ struct rate_limit {
 // Multiples of the rate for wider prefixes, as Knot DNS found them in practice for the same ladder.
 struct level {
     uint16_t multiple;
-    uint64_t mask; // of the address, or of an IPv6 address's first half, as a number; of the narrowest: all of it
+    uint64_t mask; // of a lane's `wide`, in which an address's last octet is the uppermost; the narrowest is not in it
 };
 static const struct level ladder[2][LEVEL_MAX] = {
-    {{1, UINT64_MAX}, {32, ~0xffull}, {256, ~0xfffull}, {768, ~0x3fffull}},
-    {{1, UINT64_MAX}, {2, UINT64_MAX}, {3, ~0xffull}, {4, ~0xffffull}, {64, ~0xffffffffull}}};
+    {{1, 0}, {32, UINT64_MAX}, {256, ~(0x0full << 56)}, {768, ~(0x3full << 56)}},
+    {{1, 0}, {2, UINT64_MAX}, {3, UINT64_MAX >> 8}, {4, UINT64_MAX >> 16}, {64, UINT64_MAX >> 32}}};
 
 // The next of a sequence that only who knows the seed can tell (splitmix64, Steele and others 2014).
 static uint64_t draw(uint64_t *seed)
@@ -107,66 +108,38 @@ static uint64_t growth_at(uint64_t x)
     return GROWTH_ONE + (x * (43003 + (22533 * x >> 16)) >> 16);
 }
 
-// Not inlined: mostly there is nothing to do but to compare.
+// Not inlined: at full rate most bursts come within the last one's tick.
 static __attribute__((noinline)) void take_time(struct rate_limit *limit, const struct zone_settings *settings,
-                                                uint64_t now_ns)
+                                                uint64_t tick)
 {
     if (limit->rate_per_s != settings->rate_per_s || limit->rate_burst != settings->rate_burst)
         take_settings(limit, settings);
-    if (now_ns > limit->now_ns) // never back: a cell is never of a later epoch
-        limit->now_ns = now_ns;
-    limit->epoch = (uint32_t)(limit->now_ns >> EPOCH_SHIFT);
-    limit->growth = growth_at((limit->now_ns & ((1u << EPOCH_SHIFT) - 1)) >> (EPOCH_SHIFT - 16));
+    if (tick > limit->tick) // never back: a cell is never of a later epoch
+        limit->tick = tick;
+    limit->epoch = (uint32_t)(limit->tick >> (EPOCH_SHIFT - TICK_SHIFT));
+    limit->growth = growth_at(limit->tick & ((1u << (EPOCH_SHIFT - TICK_SHIFT)) - 1));
     for (unsigned i = 0; i < 2 * LEVEL_MAX; i++)
         limit->most_now[i / LEVEL_MAX][i % LEVEL_MAX] =
             limit->most[i / LEVEL_MAX][i % LEVEL_MAX] * limit->growth >> COUNT_SHIFT;
 }
 
+void rate_limit_begin(struct rate_limit_batch *batch, struct rate_limit *limit, const struct zone_settings *settings,
+                      uint64_t now_ns)
+{
+    const uint64_t tick = now_ns >> TICK_SHIFT;
+    if (tick > limit->tick || limit->rate_per_s != settings->rate_per_s || limit->rate_burst != settings->rate_burst)
+        take_time(limit, settings, tick);
+    batch->limit = limit;
+    batch->cells = (const uint8_t *)limit->cell;
+    batch->address_salt = limit->address_salt;
+    batch->name_salt = limit->name_salt;
+    batch->half_factor = limit->factor[1][0];
+    batch->cell_mask = limit->cell_mask;
+    batch->slip = settings->rate_slip;
+    batch->ipv6 = batch->refused = batch->slipped = 0;
+}
+
 // ---- one response ----
-
-// Both factors are salted, so that nobody outside can choose what falls together.
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    const __uint128_t m = (__uint128_t)a * b;
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static inline uint64_t number_of(const uint8_t *address)
-{
-    uint64_t n;
-    memcpy(&n, address, sizeof n);
-    return __builtin_bswap64(n);
-}
-
-// The client's address, or of IPv6 its first half, salted; the class stands in front of an IPv4 address.
-static inline uint64_t address_word(const struct rate_limit *limit, const struct rate_limit_response *r,
-                                    unsigned family)
-{
-    uint32_t n;
-    if (family)
-        return number_of(r->client) ^ limit->address_salt;
-    memcpy(&n, r->client, sizeof n);
-    return (__builtin_bswap32(n) | (uint64_t)r->response_class << 32) ^ limit->address_salt;
-}
-
-// Of the narrowest prefix: by address, class and name.
-static inline uint64_t narrow_hash(const struct rate_limit *limit, const struct rate_limit_response *r, uint64_t word,
-                                   unsigned family)
-{
-    const uint64_t name = r->name ^ limit->name_salt;
-    if (!family)
-        return mix(word, name);
-    const uint64_t half = mix(word, limit->factor[1][0] ^ r->response_class);
-    return mix(half ^ number_of(r->client + 8), name);
-}
-
-// Of a wider one: by prefix and class.
-static inline uint64_t wide_hash(const struct rate_limit *limit, uint64_t word, unsigned family, unsigned level,
-                                 unsigned response_class)
-{
-    const uint64_t factor = limit->factor[family][level];
-    return mix(word & ladder[family][level].mask, family ? factor ^ response_class : factor);
-}
 
 static inline uint64_t count_in(const struct cell *cell, uint32_t epoch)
 {
@@ -193,78 +166,109 @@ static __attribute__((noinline)) struct cell *find_other(struct cell *first, uin
     return cell;
 }
 
-static inline struct cell *cell_of(struct rate_limit *limit, uint64_t hash)
+// What is the same for all lanes: kept apart, since counts that are written would have it read anew.
+struct now {
+    uint64_t epoch, growth;
+    uint32_t cell_mask;
+};
+
+static inline struct now now_of(const struct rate_limit *limit)
 {
-    return (struct cell *)((uint8_t *)limit->cell + ((uint32_t)hash & limit->cell_mask));
+    return (struct now){limit->epoch, limit->growth, limit->cell_mask};
 }
 
-// Adds one to the key's cell; the new count.
-static inline uint64_t count_one(struct rate_limit *limit, uint64_t hash, uint32_t epoch, uint64_t growth)
+// Adds one to a key's cell. Whether the new count is over `most`.
+static inline bool count_one(struct rate_limit *limit, struct now now, uint64_t key, uint32_t cell_at,
+                             const uint64_t *most)
 {
-    const uint64_t stamp = hash >> 32 << 32 | epoch;
-    struct cell *cell = cell_of(limit, hash);
+    const uint64_t stamp = key | now.epoch;
+    struct cell *cell = (struct cell *)((uint8_t *)limit->cell + cell_at);
     if (__builtin_expect(cell->stamp != stamp, 0))
         cell = find_other(cell, stamp);
-    return cell->count += growth; // 64 bits are enough for 2^46 responses in two seconds
+    return (cell->count += now.growth) > *most; // 64 bits are enough for 2^46 responses in two seconds
+}
+
+static inline uint64_t key_of(uint64_t hash)
+{
+    return hash & ~0xffffffffull;
+}
+
+// The same for a wider prefix of IPv4: with the class 32 bits, in the upper half of `wide`. The product with a drawn
+// odd factor needs no mixing (multiply-shift: Dietzfelbinger and others 1997). Its lower word has nothing but the key,
+// which no two prefixes of one length share; its upper word chooses the cell.
+static inline bool count_wide4(struct rate_limit *limit, struct now now, uint64_t wide, unsigned level)
+{
+    const __uint128_t product = (__uint128_t)(wide & ladder[0][level].mask) * limit->factor[0][level];
+    return count_one(limit, now, (uint64_t)product, (uint32_t)(product >> 64) & now.cell_mask,
+                     &limit->most_now[0][level]);
+}
+
+// Of IPv6.
+static inline bool count_wide6(struct rate_limit *limit, struct now now, uint64_t wide, unsigned level,
+                               unsigned response_class)
+{
+    const uint64_t hash = rate_limit_mix(wide & ladder[1][level].mask, limit->factor[1][level] ^ response_class);
+    return count_one(limit, now, key_of(hash), (uint32_t)hash & now.cell_mask, &limit->most_now[1][level]);
 }
 
 // Whether a level is over its limit. From the narrowest on: what a narrow prefix refuses does not count in the wider
-// ones, or one client's flood would use up what its neighbours may have. Inlined for each family, whose ladder is then
-// constant.
-static inline __attribute__((always_inline)) bool climb(struct rate_limit *limit, uint64_t narrow, uint64_t word,
-                                                        unsigned family, unsigned response_class)
+// ones, or one client's flood would use up what its neighbours may have.
+static inline bool climb4(struct rate_limit *limit, struct now now, const struct rate_limit_batch *batch, size_t lane)
 {
-    const unsigned levels = family ? LEVELS_6 : LEVELS_4;
-    const uint32_t epoch = limit->epoch;
-    const uint64_t growth = limit->growth;
-    if (count_one(limit, narrow, epoch, growth) > limit->most_now[family][0])
+    const uint64_t wide = batch->wide[lane];
+    if (count_one(limit, now, key_of(batch->narrow[lane]), batch->cell_at[lane], &limit->most_now[0][0]))
         return true;
 #pragma GCC unroll 4
-    for (unsigned level = 1; level < levels; level++) {
-        const uint64_t wide = wide_hash(limit, word, family, level, response_class);
-        if (count_one(limit, wide, epoch, growth) > limit->most_now[family][level])
+    for (unsigned level = 1; level < LEVELS_4; level++)
+        if (count_wide4(limit, now, wide, level))
             return true;
-    }
     return false;
 }
 
 // Not inlined: the registers are the other family's.
-static __attribute__((noinline)) bool climb6(struct rate_limit *limit, uint64_t narrow, uint64_t word,
-                                             unsigned response_class)
+static __attribute__((noinline)) bool climb6(struct rate_limit *limit, const struct rate_limit_batch *batch,
+                                             size_t lane)
 {
-    return climb(limit, narrow, word, 1, response_class);
+    const struct now now = now_of(limit);
+    if (count_one(limit, now, key_of(batch->narrow[lane]), batch->cell_at[lane], &limit->most_now[1][0]))
+        return true;
+#pragma GCC unroll 4
+    for (unsigned level = 1; level < LEVELS_6; level++)
+        if (count_wide6(limit, now, batch->wide[lane], level, batch->response_class[lane]))
+            return true;
+    return false;
 }
 
-static __attribute__((noinline)) enum rate_limit_verdict refuse(struct rate_limit *limit,
-                                                                const struct zone_settings *settings)
+static __attribute__((noinline)) void refuse(struct rate_limit_batch *batch, size_t lane)
 {
-    limit->over++;
-    return settings->rate_slip && limit->over % settings->rate_slip == 0 ? RATE_LIMIT_SLIP : RATE_LIMIT_DROP;
+    const uint32_t over = ++batch->limit->over;
+    batch->refused |= 1ull << lane;
+    if (batch->slip && over % batch->slip == 0)
+        batch->slipped |= 1ull << lane;
 }
 
-unsigned rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings, uint64_t now_ns,
-                          struct rate_limit_response *response, unsigned count)
+bool rate_limit_count(struct rate_limit_batch *batch, size_t count)
 {
-    struct {
-        uint64_t word, narrow;
-    } hashed[RATE_LIMIT_MANY_MAX];
-    unsigned over = 0;
-    take_time(limit, settings, now_ns);
-    for (unsigned i = 0; i < count; i++) {
-        const struct rate_limit_response *r = &response[i];
-        hashed[i].word = address_word(limit, r, r->is_ipv6);
-        hashed[i].narrow = narrow_hash(limit, r, hashed[i].word, r->is_ipv6);
-        __builtin_prefetch(cell_of(limit, hashed[i].narrow)); // the wider prefixes are few
+    struct rate_limit *limit = batch->limit;
+    const struct now now = now_of(limit);
+    const uint64_t ipv6 = batch->ipv6;
+    for (size_t lane = 0; lane < count; lane++) {
+        const bool is_ipv6 = __builtin_expect(ipv6 >> lane & 1, 0);
+        if (__builtin_expect(is_ipv6 ? climb6(limit, batch, lane) : climb4(limit, now, batch, lane), 0))
+            refuse(batch, lane);
     }
-    for (unsigned i = 0; i < count; i++) {
-        struct rate_limit_response *r = &response[i];
-        const bool is_over = r->is_ipv6 ? climb6(limit, hashed[i].narrow, hashed[i].word, r->response_class)
-                                        : climb(limit, hashed[i].narrow, hashed[i].word, 0, r->response_class);
-        r->verdict = RATE_LIMIT_PASS;
-        if (__builtin_expect(is_over, 0)) {
-            r->verdict = (uint8_t)refuse(limit, settings);
-            over++;
-        }
-    }
-    return over;
+    return batch->refused == 0;
+}
+
+enum rate_limit_verdict rate_limit_check(struct rate_limit *limit, const struct zone_settings *settings,
+                                         uint64_t now_ns, const struct rate_limit_response *r)
+{
+    struct rate_limit_batch batch;
+    rate_limit_begin(&batch, limit, settings, now_ns);
+    if (r->is_ipv6)
+        rate_limit_fill6(&batch, 0, r->client, (enum rate_limit_class)r->response_class, r->name);
+    else
+        rate_limit_fill4(&batch, 0, r->client, (enum rate_limit_class)r->response_class, r->name);
+    rate_limit_count(&batch, 1);
+    return rate_limit_verdict_of(&batch, 0);
 }

@@ -32,9 +32,8 @@ class RateLimit : public ::testing::Test
 
     rate_limit_verdict ask(rate_limit *by, const answer_client &client, rate_limit_class c, uint64_t name) const
     {
-        rate_limit_response response = {client.address, name, client.is_ipv6, static_cast<uint8_t>(c), 0};
-        rate_limit_check(by, &settings, now_ns, &response, 1);
-        return static_cast<rate_limit_verdict>(response.verdict);
+        const rate_limit_response response = {client.address, name, client.is_ipv6, static_cast<uint8_t>(c)};
+        return rate_limit_check(by, &settings, now_ns, &response);
     }
 
     rate_limit_verdict check(uint32_t address, uint64_t name = 1, rate_limit_class c = RATE_LIMIT_ANSWER)
@@ -126,21 +125,30 @@ TEST_F(RateLimit, responses_counted_together_get_the_verdicts_of_one_by_one)
     settings.rate_per_s = 20;
     settings.rate_burst = 20;
     for (unsigned round = 0; round < 500; round++) {
-        rate_limit_response many[RATE_LIMIT_MANY_MAX], one;
-        for (unsigned i = 0; i < RATE_LIMIT_MANY_MAX; i++)
-            many[i] = {clients[(i * i + round) % 4], i % 3, (i * i + round) % 4 > 1, static_cast<uint8_t>(i / 7 % 4),
-                       9};
-        rate_limit_check(limit, &settings, now_ns, many, RATE_LIMIT_MANY_MAX);
-        for (unsigned i = 0; i < RATE_LIMIT_MANY_MAX; i++) {
-            one = many[i];
-            rate_limit_check(other, &settings, now_ns, &one, 1);
-            ASSERT_EQ(one.verdict, many[i].verdict);
-            over += one.verdict != RATE_LIMIT_PASS;
+        rate_limit_response many[RATE_LIMIT_BATCH_MAX];
+        rate_limit_batch batch;
+        rate_limit_begin(&batch, limit, &settings, now_ns);
+        for (unsigned i = 0; i < RATE_LIMIT_BATCH_MAX; i++) {
+            many[i] = {clients[(i * i + round) % 4], i % 3, (i * i + round) % 4 > 1, static_cast<uint8_t>(i / 7 % 4)};
+            const auto response_class = static_cast<rate_limit_class>(many[i].response_class);
+            if (many[i].is_ipv6)
+                rate_limit_fill6(&batch, i, many[i].client, response_class, many[i].name);
+            else
+                rate_limit_fill4(&batch, i, many[i].client, response_class, many[i].name);
         }
+        unsigned refused = 0;
+        const bool do_all_pass = rate_limit_count(&batch, RATE_LIMIT_BATCH_MAX);
+        for (unsigned i = 0; i < RATE_LIMIT_BATCH_MAX; i++) {
+            const rate_limit_verdict verdict = rate_limit_check(other, &settings, now_ns, &many[i]);
+            ASSERT_EQ(rate_limit_verdict_of(&batch, i), verdict);
+            refused += verdict != RATE_LIMIT_PASS;
+        }
+        ASSERT_EQ(do_all_pass, refused == 0);
+        over += refused;
         now_ns += 100000000;
     }
     EXPECT_GT(over, 1000u);
-    EXPECT_LT(over, 500u * RATE_LIMIT_MANY_MAX - 1000);
+    EXPECT_LT(over, 500u * RATE_LIMIT_BATCH_MAX - 1000);
     rate_limit_free(other);
 }
 
@@ -210,6 +218,98 @@ TEST_F(RateLimit, classes_of_responses_are_counted_apart)
             n += check(0xc6336401, 1, c) == RATE_LIMIT_PASS;
         EXPECT_EQ(n, 125u) << c;
     }
+}
+
+// The i-th of responses that differ little.
+struct KeyRow {
+    bool is_ipv6;
+    unsigned prefix_len, per_prefix; // consecutive prefixes, and how many keys each has,
+    unsigned names, classes;         // by name and class
+    const char *why;
+};
+
+class RateLimitKeys : public RateLimit, public testing::WithParamInterface<KeyRow>
+{
+  public:
+    rate_limit_verdict ask_key(rate_limit *by, unsigned i) const
+    {
+        const KeyRow &row = GetParam();
+        answer_client client{};
+        const uint64_t prefix = i / row.per_prefix, start = row.is_ipv6 ? 0x20010db8ull << 32 : 0xc6120000ull << 32;
+        const uint64_t half = __builtin_bswap64(start + (prefix << (64 - row.prefix_len)));
+        memcpy(client.address, &half, row.is_ipv6 ? 8 : 4);
+        client.is_ipv6 = row.is_ipv6;
+        return ask(by, client, static_cast<rate_limit_class>(i / row.names % row.classes), i % row.names * 2654435761u);
+    }
+};
+
+TEST_P(RateLimitKeys, keys_that_differ_little_are_counted_apart_and_not_lost)
+{
+    const unsigned keys = 2000;
+    settings.rate_per_s = 1;
+    settings.rate_burst = 2;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        rate_limit *fresh = rate_limit_new(18, seed, 1);
+        unsigned passed = 0, refused = 0;
+        for (unsigned i = 0; i < 2 * keys; i++)
+            passed += ask_key(fresh, i % keys) == RATE_LIMIT_PASS;
+        for (unsigned i = 0; i < keys; i++)
+            refused += ask_key(fresh, i) != RATE_LIMIT_PASS;
+        EXPECT_EQ(passed, 2 * keys) << GetParam().why << ", seed " << seed << ": two share a cell";
+        EXPECT_GT(refused, keys - keys / 100) << GetParam().why << ", seed " << seed << ": some lost theirs";
+        rate_limit_free(fresh);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, RateLimitKeys,
+                         testing::Values(KeyRow{false, 24, 1, 1, 1, "one client in each /24"},
+                                         KeyRow{false, 20, 1, 1, 1, "one in each /20"},
+                                         KeyRow{false, 18, 1, 1, 1, "one in each /18"},
+                                         KeyRow{false, 24, 8, 8, 1, "eight names for each client"},
+                                         KeyRow{false, 24, 4, 1, 4, "four classes for each client"},
+                                         KeyRow{true, 32, 1, 1, 1, "one in each IPv6 /32"},
+                                         KeyRow{true, 38, 1, 1, 1, "64 in each IPv6 /32"},
+                                         KeyRow{true, 32, 4, 1, 4, "four classes for each IPv6 client"}));
+
+TEST_F(RateLimit, neighbouring_networks_are_counted_apart_and_not_lost)
+{
+    struct Row {
+        unsigned prefix_len, multiple;
+        unsigned per_wider, wider_len; // so many in a row that a wider prefix stays within its own limit
+        unsigned networks;
+    };
+    settings.rate_per_s = 1;
+    settings.rate_burst = 2;
+    for (const Row &row : {Row{24, 32, 5, 20, 400}, Row{20, 256, 2, 18, 50}, Row{18, 768, 1, 18, 16}})
+        for (uint64_t seed = 1; seed <= 10; seed++) {
+            rate_limit *other = rate_limit_new(18, seed, 1);
+            std::swap(limit, other);
+            unsigned passed = 0, refused = 0;
+            const auto address = [&](unsigned network, unsigned host) {
+                const unsigned networks_24 = 1 << (24 - row.prefix_len);
+                return 0xc6120000 + (network / row.per_wider << (32 - row.wider_len)) +
+                       (network % row.per_wider << (32 - row.prefix_len)) + host % networks_24 * 256 +
+                       host / networks_24;
+            };
+            for (unsigned i = 0; i < row.networks; i++)
+                for (unsigned host = 0; host < row.multiple * 2; host++) // once each: within its own limit
+                    passed += check(address(i, host)) == RATE_LIMIT_PASS;
+            for (unsigned i = 0; i < row.networks; i++)
+                refused += check(address(i, row.multiple * 2)) != RATE_LIMIT_PASS;
+            EXPECT_EQ(passed, row.networks * row.multiple * 2) << row.prefix_len << ", seed " << seed << ": shared";
+            EXPECT_GE(refused, row.networks - row.networks / 50) << row.prefix_len << ", seed " << seed << ": lost";
+            std::swap(limit, other);
+            rate_limit_free(other);
+        }
+}
+
+TEST_F(RateLimit, other_rates_hold_at_once)
+{
+    EXPECT_EQ(check(0xc6336401), RATE_LIMIT_PASS);
+    settings.rate_per_s = settings.rate_burst = 1;
+    EXPECT_NE(check(0xc6336401), RATE_LIMIT_PASS);
+    settings.rate_burst = 125;
+    EXPECT_EQ(check(0xc6336401), RATE_LIMIT_PASS);
 }
 
 TEST_F(RateLimit, workers_share_the_rate)
