@@ -187,10 +187,11 @@ static inline const uint8_t *fast_client(const struct fast_query *q, const uint8
 }
 
 // For fast_parse: finds the shape of the OPT record at `opt`. The record's length, with the query's marks set, or 0:
-// leave it to the plain way. `client` is the sender's address. By family.
-unsigned fast_take_options4(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
+// leave it to the plain way. `client` is the sender's address. By family; in this order the compiler moves
+// fewer of them between registers.
+unsigned fast_take_options4(struct fast_query *query, const uint8_t *opt, struct fast_burst *burst,
                             const uint8_t *client);
-unsigned fast_take_options6(struct fast_burst *burst, struct fast_query *query, const uint8_t *opt,
+unsigned fast_take_options6(struct fast_query *query, const uint8_t *opt, struct fast_burst *burst,
                             const uint8_t *client);
 
 // Chooses the sets of the queries in burst->by_region and by_bucket.

@@ -115,9 +115,9 @@ void fast_miss(struct fast_burst *b, const struct packet_slot *slot)
             const uint8_t *frame = slot[number].frame, *opt = frame + fast_end(q->name_len);
             const uint64_t marks = q->marks;
             if (marks & FAST_IPV6)
-                fast_take_options6(b, q, opt + FAST_IPV6_SHIFT, fast_client_of(frame, true));
+                fast_take_options6(q, opt + FAST_IPV6_SHIFT, b, fast_client_of(frame, true));
             else
-                fast_take_options4(b, q, opt, fast_client_of(frame, false));
+                fast_take_options4(q, opt, b, fast_client_of(frame, false));
             q->marks |= marks;
         }
         q->marks |= FAST_MISS;

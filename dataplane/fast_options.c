@@ -243,12 +243,12 @@ take_options(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, con
 }
 
 // Nothing is called but at their ends: they have the registers to themselves.
-unsigned fast_take_options4(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client)
+unsigned fast_take_options4(struct fast_query *q, const uint8_t *opt, struct fast_burst *b, const uint8_t *client)
 {
     return take_options(b, q, opt, client, false);
 }
 
-unsigned fast_take_options6(struct fast_burst *b, struct fast_query *q, const uint8_t *opt, const uint8_t *client)
+unsigned fast_take_options6(struct fast_query *q, const uint8_t *opt, struct fast_burst *b, const uint8_t *client)
 {
     return take_options(b, q, opt, client, true);
 }

@@ -136,8 +136,8 @@ static inline __attribute__((always_inline)) bool take_message(struct fast_burst
     if (__builtin_expect(q->marks != 0, 1)) {
         unsigned opt_len = FAST_OPT_LEN;
         if (__builtin_expect(!is_plain_opt(behind + 4), 0)) {
-            opt_len = is_ipv6 ? fast_take_options6(b, q, behind + 4, fast_client_of(frame - FAST_IPV6_SHIFT, true))
-                              : fast_take_options4(b, q, behind + 4, fast_client_of(frame, false));
+            opt_len = is_ipv6 ? fast_take_options6(q, behind + 4, b, fast_client_of(frame - FAST_IPV6_SHIFT, true))
+                              : fast_take_options4(q, behind + 4, b, fast_client_of(frame, false));
             if (opt_len == 0)
                 return false;
         }
