@@ -82,7 +82,7 @@ bool fast_begin(struct fast_burst *b, const struct answer_context *context, cons
     b->rate_limit = b->settings->flags & SETTING_RATE_LIMIT ? context->rate_limit : NULL;
     b->now_ns = context->now_ns;
     b->now_s = context->now_s;
-    b->by_region_count = b->by_bucket_count = b->missed_count = 0;
+    b->tailored_count = b->missed_count = 0;
     b->cookies[0].count = b->cookies[0].sent_count = b->cookies[1].count = b->cookies[1].sent_count = 0;
     b->answers_subnets = b->settings->flags & SETTING_CLIENT_SUBNET;
     b->answers_cookies = b->settings->flags & SETTING_COOKIES && b->settings->cookie_secret_count;
@@ -151,7 +151,7 @@ void packet_handle_burst(struct answer_context *context, const struct packet_por
     }
     fast_parse(&burst, slot, count);
     fast_find(&burst, count);
-    if (burst.by_region_count + burst.by_bucket_count > 0)
+    if (burst.tailored_count)
         fast_steer(&burst, slot);
     if (burst.missed_count)
         fast_miss(&burst, slot);

@@ -77,7 +77,7 @@ struct fast_query {
     uint32_t udp_len; // of the query
     uint32_t name_len;
     uint16_t type;    // A or AAAA
-    uint16_t service; // its number, of those in fast_burst.by_region and by_bucket
+    uint16_t service; // its number, of those in fast_burst.tailored
     uint64_t marks;   // FAST_EDNS and so on
     // Of names and types that are not there, and of wildcards.
     uint16_t apex_at;   // where the zone's apex stands in the message, when its SOA is the answer; else 0
@@ -134,18 +134,16 @@ struct fast_burst {
     uint64_t now_ns;
     bool is_checksum_trusted;
     bool answers_subnets, answers_cookies; // which options, by the settings
-    unsigned by_region_count, by_bucket_count, missed_count;
+    unsigned tailored_count, missed_count;
     unsigned plain_count, answer_count;
     uint64_t marks;                    // their sum over the answers
     uint32_t now_s;                    // wall clock
     uint16_t missed[PACKET_BURST_MAX]; // numbers of queries whose name or type was not found
     struct fast_query query[PACKET_BURST_MAX];
-    // Queries for services whose answer depends on the client: on its region, and maybe more, or not on
-    // that.
-    struct fast_query *by_region[PACKET_BURST_MAX], *by_bucket[PACKET_BURST_MAX];
-    struct fast_cookies cookies[2];    // by family
-    uint16_t plain[PACKET_BURST_MAX];  // numbers of the frames left to the plain way
-    uint8_t decided[PACKET_BURST_MAX]; // by frame, under a rate limit: answer_context.rate_decided
+    struct fast_query *tailored[PACKET_BURST_MAX]; // for services that have no answer for everybody
+    struct fast_cookies cookies[2];                // by family
+    uint16_t plain[PACKET_BURST_MAX];              // numbers of the frames left to the plain way
+    uint8_t decided[PACKET_BURST_MAX];             // by frame, under a rate limit: answer_context.rate_decided
     struct fast_shapes *shapes;
     struct fast_shapes own_shapes; // for who keeps none
 } __attribute__((aligned(64)));
@@ -194,7 +192,7 @@ unsigned fast_take_options4(struct fast_query *query, const uint8_t *opt, struct
 unsigned fast_take_options6(struct fast_query *query, const uint8_t *opt, struct fast_burst *burst,
                             const uint8_t *client);
 
-// Chooses the sets of the queries in burst->by_region and by_bucket.
+// Chooses the sets of the queries in burst->tailored whose answer depends on the client.
 void fast_steer(struct fast_burst *burst, const struct packet_slot *slot);
 
 // Answers those of burst->missed that it can; the others leave the list.

@@ -51,15 +51,11 @@ static inline bool has_name(const struct zone_node *node, const struct fast_quer
     return _mm_testz_si128(difference, difference);
 }
 
-// A service without an answer for everybody: for fast_steer, if the answer depends on the client.
-static __attribute__((noinline)) const void *leave_to_steer(struct fast_burst *b, struct fast_query *q, unsigned number)
+// A service without an answer for everybody: for fast_steer.
+static inline const void *leave_to_steer(struct fast_burst *b, struct fast_query *q, unsigned number)
 {
-    const uint32_t flags = b->service[number].flags;
     q->service = (uint16_t)number;
-    if (flags & ORDER_BY_REGION)
-        b->by_region[b->by_region_count++] = q;
-    else if (flags)
-        b->by_bucket[b->by_bucket_count++] = q;
+    b->tailored[b->tailored_count++] = q;
     return &no_set;
 }
 

@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) void steer_query(struct fast_burst 
 static inline const uint8_t *address_of(const struct fast_burst *b, const struct fast_query *q,
                                         const struct packet_slot *slot, bool *is_ipv6)
 {
-    if (has_subnet(q)) {
+    if (__builtin_expect(has_subnet(q), 1)) {
         *is_ipv6 = q->options.shape->is_subnet_ipv6;
         return q->options.subnet;
     }
@@ -82,48 +82,47 @@ static inline const uint8_t *address_of(const struct fast_burst *b, const struct
     return fast_client(q, slot[q - b->query].frame);
 }
 
-static __attribute__((noinline)) void steer_by_region(struct fast_burst *b, const struct packet_slot *slot,
-                                                      const void *map)
-{
-    const unsigned count = b->by_region_count;
+// Those that a look at the map decides.
+struct by_region {
+    struct fast_query *query[PACKET_BURST_MAX];
     const uint8_t *address[PACKET_BURST_MAX];
+};
+
+// Bit by bit in `is_ipv6`: the address.
+static void steer_by_region(struct fast_burst *b, const struct by_region *found, uint64_t is_ipv6, unsigned count,
+                            const void *map)
+{
     struct region_match match[PACKET_BURST_MAX];
-    uint64_t is_ipv6 = 0, bit = 1; // bit by bit
-    unsigned filled = 0;
-    do { // at least one
-        bool is_from_ipv6;
-        address[filled] = address_of(b, b->by_region[filled], slot, &is_from_ipv6);
-        is_ipv6 |= is_from_ipv6 ? bit : 0;
-        bit <<= 1;
-    } while (++filled < count);
-    region_map_find_many(map, address, is_ipv6, count, match);
     const struct rows rows = {(const uint8_t *)b->order_image, b->service,
                               order_image_index(b->order_image)->region_count};
+    region_map_find_many(map, found->address, is_ipv6, count, match);
     for (unsigned i = 0; i < count; i++)
-        steer_query(b, &rows, b->by_region[i], address[i], is_ipv6 >> i & 1, &match[i]);
-}
-
-// Without a look at the map: by bucket, or because there is none.
-static __attribute__((noinline)) void steer_without_map(struct fast_burst *b, const struct packet_slot *slot,
-                                                        struct fast_query *const *query, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct fast_query *q = query[i];
-        bool is_ipv6;
-        const uint8_t *address = address_of(b, q, slot, &is_ipv6);
-        steer_slowly(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0, REGION_UNKNOWN});
-    }
+        steer_query(b, &rows, found->query[i], found->address[i], is_ipv6 >> i & 1, &match[i]);
 }
 
 void fast_steer(struct fast_burst *b, const struct packet_slot *slot)
 {
-    const uint32_t map_at = zone_image_index(b->zone_image)->region_at;
-    if (b->by_region_count && map_at)
-        steer_by_region(b, slot, image_at(b->zone_image, map_at));
-    else if (b->by_region_count)
-        steer_without_map(b, slot, b->by_region, b->by_region_count);
-    if (b->by_bucket_count)
-        steer_without_map(b, slot, b->by_bucket, b->by_bucket_count);
+    const uint32_t map_at = zone_image_index(b->zone_image)->region_at, mapped = map_at ? ORDER_BY_REGION : 0;
+    const struct order_service *service = b->service;
+    struct by_region found;
+    uint64_t are_ipv6 = 0, bit = 1;
+    unsigned count = 0;
+    for (unsigned i = 0, all = b->tailored_count; i < all; i++) {
+        struct fast_query *q = b->tailored[i];
+        const uint32_t flags = service[q->service].flags;
+        bool is_ipv6;
+        const uint8_t *address = address_of(b, q, slot, &is_ipv6);
+        if (__builtin_expect(flags & mapped, 1)) {
+            found.query[count] = q;
+            found.address[count++] = address;
+            are_ipv6 |= is_ipv6 ? bit : 0;
+            bit <<= 1;
+        } else if (flags) { // by bucket, or there is no map
+            steer_slowly(b, q, address, is_ipv6, (struct region_match){REGION_UNKNOWN, 0, REGION_UNKNOWN});
+        }
+    }
+    if (count)
+        steer_by_region(b, &found, are_ipv6, count, image_at(b->zone_image, map_at));
 }
 
 #endif
