@@ -184,26 +184,44 @@ struct pending {
     unsigned number;
 };
 
-// Of a look-up whose tables are behind it: true, with a list asked for, when there is a second half.
-static inline __attribute__((always_inline)) bool is_pending(const void *map, const struct reached *r, bool is_ipv6,
-                                                             struct region_match *match, struct pending *pending)
+static inline __attribute__((always_inline)) void ask_for_list(const void *map, const struct reached *r, bool is_ipv6,
+                                                               struct pending *pending)
 {
-    if (region_entry_kind(r->entry) == REGION_ENTRY_LEAF) {
-        *match = finish_leaf(r);
-        return false;
-    }
     pending->reached = *r;
     pending->list = list_of(map, r, is_ipv6);
     __builtin_prefetch(pending->list);
     __builtin_prefetch(pending->list + 64);
+}
+
+// The first half of any look-up: true, with a list asked for, when there is a second one.
+static __attribute__((noinline)) bool start(const void *map, const uint8_t *address, bool is_ipv6,
+                                            struct region_match *match, struct pending *pending)
+{
+    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(root_of(map, false), address, false);
+    if (region_entry_kind(r.entry) == REGION_ENTRY_LEAF) {
+        *match = finish_leaf(&r);
+        return false;
+    }
+    ask_for_list(map, &r, is_ipv6, pending);
     return true;
 }
 
-static __attribute__((noinline)) bool start6(const void *map, const uint8_t *address, struct region_match *match,
-                                             struct pending *pending)
+// Of an IPv4 address, whose look-up mostly ends in the first or the second table: walk_tables without its loop. Only
+// what finishing needs is filled. If the entry is a third table, the walk has to begin anew.
+static inline __attribute__((always_inline)) struct reached walk_two_tables(struct root root, const uint8_t *address)
 {
-    const struct reached r = walk_tables6(map, address);
-    return is_pending(map, &r, true, match, pending);
+    uint32_t bits, depth = root.stride;
+    memcpy(&bits, address, sizeof bits);
+    bits = __builtin_bswap32(bits);
+    uint32_t entry = root.table[bits >> (32 - root.stride)];
+    bits <<= root.stride;
+    if (region_entry_kind(entry) == REGION_ENTRY_TABLE) {
+        const unsigned stride = region_entry_count(entry);
+        entry = root.table[2 * (size_t)region_entry_offset(entry) + (bits >> (32 - stride))];
+        bits <<= stride;
+        depth += stride;
+    }
+    return (struct reached){.bits = (uint64_t)bits << 32, .entry = entry, .depth = depth};
 }
 
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
@@ -213,14 +231,18 @@ void region_map_find_many(const void *map, const uint8_t *const address[], uint6
     const struct root root = root_of(map, false); // a copy: nothing that is stored can change it
     unsigned left = 0;
     for (unsigned i = 0; i < count; i++, is_ipv6 >>= 1) {
-        struct pending *p = &pending[left];
-        p->number = i;
-        if (__builtin_expect(is_ipv6 & 1, 0)) {
-            left += start6(map, address[i], &match[i], p);
+        struct reached r = {.entry = REGION_ENTRY_TABLE};
+        if (__builtin_expect(!(is_ipv6 & 1), 1))
+            r = walk_two_tables(root, address[i]);
+        if (__builtin_expect(region_entry_kind(r.entry) == REGION_ENTRY_LEAF, 1)) {
+            match[i] = finish_leaf(&r);
             continue;
         }
-        const struct reached r = walk_tables(root, address[i], false);
-        left += is_pending(map, &r, false, &match[i], p);
+        pending[left].number = i;
+        if (region_entry_kind(r.entry) == REGION_ENTRY_TABLE)
+            left += start(map, address[i], is_ipv6 & 1, &match[i], &pending[left]);
+        else
+            ask_for_list(map, &r, false, &pending[left++]);
     }
     for (unsigned i = 0; i < left; i++) {
         const struct pending *p = &pending[i];
