@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // After the second stage of the short way: cookies, hashed side by side.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 

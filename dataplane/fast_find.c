@@ -2,7 +2,7 @@
 // Second stage of the short way: from the hash to the set to append, in three passes over the burst. Each pass asks for
 // the memory that the next one reads.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"

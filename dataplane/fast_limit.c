@@ -3,7 +3,7 @@
 // the plain way counts it, by the client's prefixes and the name's tag; what is over the limit is left to the plain way
 // together with the verdict, so that nothing is counted twice.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 #include "dataplane/rate_limit.h"

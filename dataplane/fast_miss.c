@@ -3,7 +3,7 @@
 // says by itself is answered: NXDOMAIN, NODATA, REFUSED, an address from a wildcard. Aliases, delegations and services
 // are left to the plain way.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/query.h"
 #include "dataplane/rate_limit.h"

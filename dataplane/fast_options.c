@@ -2,7 +2,7 @@
 // Of the first stage of the short way: EDNS options. A record is taken apart when it is the first of its shape; of the
 // others it is only seen that they are of that shape.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 #include "dataplane/edns.h"

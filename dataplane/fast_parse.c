@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // First stage of the short way: is the frame of the common kind, and which name does it ask for?
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the short way knows of EDNS options that it has seen before; see fast.h.
+// What the short way knows of EDNS options that it has seen before; see fast_stages.h.
 #pragma once
 
 #include <stdbool.h>

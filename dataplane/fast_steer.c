@@ -2,7 +2,7 @@
 // After the second stage of the short way: services whose answer depends on the client. Answers with an extended error
 // or of another kind than addresses are left to the plain way.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/query.h"
 #include "table/order_choice.h"

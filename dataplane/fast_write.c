@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Third stage of the short way: the answer, in place.
 #ifdef __SSE4_1__
-#include "dataplane/fast.h"
+#include "dataplane/fast_stages.h"
 
 #include "dataplane/bytes.h"
 #include "dataplane/query.h"

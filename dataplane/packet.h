@@ -50,7 +50,7 @@ enum { PACKET_BURST_MAX = 32 };
 void packet_handle_burst(struct answer_context *context, const struct packet_port *port, struct packet_slot *slot,
                          unsigned count);
 
-// The same without the short way of fast.h; for tests and for measuring.
+// The same without the short way of fast_stages.h; for tests and for measuring.
 enum packet_verdict packet_handle_plain(struct answer_context *context, const struct packet_port *port, uint8_t *frame,
                                         unsigned len, unsigned cap, enum packet_checksum checksum, unsigned *reply_len);
 
