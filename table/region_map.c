@@ -206,41 +206,48 @@ static __attribute__((noinline)) bool start(const void *map, const uint8_t *addr
     return true;
 }
 
-// Of an IPv4 address, whose look-up mostly ends in the first or the second table: walk_tables without its loop. Only
-// what finishing needs is filled. If the entry is a third table, the walk has to begin anew.
-static inline __attribute__((always_inline)) struct reached walk_two_tables(struct root root, const uint8_t *address)
+// A look-up of an IPv4 address before the second table is read, if there is one: mostly the last.
+struct step {
+    const uint32_t *entry;
+    uint32_t bits, depth; // as in struct reached, but of 32 bits
+};
+
+static inline __attribute__((always_inline)) struct step step_once(struct root root, const uint8_t *address)
 {
-    uint32_t bits, depth = root.stride;
+    uint32_t bits;
     memcpy(&bits, address, sizeof bits);
     bits = __builtin_bswap32(bits);
-    uint32_t entry = root.table[bits >> (32 - root.stride)];
+    const uint32_t *entry = &root.table[bits >> (32 - root.stride)];
     bits <<= root.stride;
-    if (region_entry_kind(entry) == REGION_ENTRY_TABLE) {
-        const unsigned stride = region_entry_count(entry);
-        entry = root.table[2 * (size_t)region_entry_offset(entry) + (bits >> (32 - stride))];
-        bits <<= stride;
-        depth += stride;
-    }
-    return (struct reached){.bits = (uint64_t)bits << 32, .entry = entry, .depth = depth};
+    if (region_entry_kind(*entry) != REGION_ENTRY_TABLE)
+        return (struct step){entry, bits, root.stride};
+    const unsigned stride = region_entry_count(*entry);
+    entry = &root.table[2 * (size_t)region_entry_offset(*entry) + (bits >> (32 - stride))];
+    __builtin_prefetch(entry);
+    return (struct step){entry, bits << stride, root.stride + stride};
 }
 
 void region_map_find_many(const void *map, const uint8_t *const address[], uint64_t is_ipv6, unsigned count,
                           struct region_match match[])
 {
+    static const uint32_t not_begun = REGION_ENTRY_TABLE; // as with a third table: to be walked as a whole
+    struct step step[REGION_MANY_MAX];
     struct pending pending[REGION_MANY_MAX];
     const struct root root = root_of(map, false); // a copy: nothing that is stored can change it
     unsigned left = 0;
-    for (unsigned i = 0; i < count; i++, is_ipv6 >>= 1) {
-        struct reached r = {.entry = REGION_ENTRY_TABLE};
-        if (__builtin_expect(!(is_ipv6 & 1), 1))
-            r = walk_two_tables(root, address[i]);
+    for (unsigned i = 0; i < count; i++)
+        step[i] =
+            __builtin_expect(is_ipv6 >> i & 1, 0) ? (struct step){.entry = &not_begun} : step_once(root, address[i]);
+    for (unsigned i = 0; i < count; i++) {
+        const struct reached r = {
+            .bits = (uint64_t)step[i].bits << 32, .entry = *step[i].entry, .depth = step[i].depth};
         if (__builtin_expect(region_entry_kind(r.entry) == REGION_ENTRY_LEAF, 1)) {
             match[i] = finish_leaf(&r);
             continue;
         }
         pending[left].number = i;
         if (region_entry_kind(r.entry) == REGION_ENTRY_TABLE)
-            left += start(map, address[i], is_ipv6 & 1, &match[i], &pending[left]);
+            left += start(map, address[i], is_ipv6 >> i & 1, &match[i], &pending[left]);
         else
             ask_for_list(map, &r, false, &pending[left++]);
     }
