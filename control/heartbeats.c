@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "control/file_replace.h"
-#include "shared/log.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 
 struct heartbeats {
     struct heartbeat_link *link; // null: nothing to send or hear
@@ -26,9 +26,7 @@ struct heartbeats {
 
 static bool may_send(void *user) // on the link's thread
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return worker_watch_is_alive(user, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+    return worker_watch_is_alive(user, clock_ns(CLOCK_MONOTONIC));
 }
 
 static int find_site(const struct config *config, const char *name)

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shared/log.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 
 enum { LINE_CAP = 1024, BUFFER_BYTES = 64 << 10 };
 
@@ -109,7 +109,6 @@ static void put_head(struct journal *j, uint64_t now_ns)
 static void rotate(struct journal *j)
 {
     char old[PATH_MAX];
-    struct timespec now;
     snprintf(old, sizeof old, "%s.1", j->path);
     if (j->file && fclose(j->file))
         j->stats.errors++;
@@ -120,8 +119,7 @@ static void rotate(struct journal *j)
     }
     j->stats.rotations++;
     open_file(j);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    put_head(j, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+    put_head(j, clock_ns(CLOCK_MONOTONIC));
 }
 
 static void rotate_when_full(struct journal *j)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/log.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 
 enum { LINES_PER_SECOND = 50 };
 

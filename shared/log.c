@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/clock.h"
+
 // Written by log_setup before there are threads, and by a reload; a torn read of one of them is harmless.
 static int most_level = LOG_LEVEL_INFO;
 static bool writes_json, has_journal;
@@ -96,7 +98,5 @@ bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, uint64_t *dropped)
 
 uint64_t log_now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC);
 }
