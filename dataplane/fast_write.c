@@ -169,11 +169,11 @@ static uint32_t write_miss(const struct fast_burst *b, const struct fast_query *
     const unsigned end = fast_end(q->name_len), pointer = swap16(0xc000u | q->apex_at);
     uint8_t *out = frame + end;
     store32(frame + FAST_MESSAGE_AT + 6, 1u << 24); // none in the answer section, one in the authority section
-    sum += (0xffff - swap16(0xc000u | DNS_HEADER_LEN) + pointer) << end % 2 * 8;
+    sum += (0xffff - swap16(0xc000u | DNS_HEADER_LEN) + pointer) << turn_at(end);
     store16(out, (uint16_t)pointer);
     const uint16_t *patch = (const uint16_t *)image_at(b->zone_image, set->patch_at);
     for (unsigned i = 0; i < set->patch_count; i++) { // an SOA has two names at most
-        sum += (0xffff - load16(out + patch[i]) + pointer) << (end + patch[i]) % 2 * 8;
+        sum += (0xffff - load16(out + patch[i]) + pointer) << turn_at(end + patch[i]);
         store16(out + patch[i], (uint16_t)pointer);
     }
     return sum;

@@ -123,6 +123,11 @@ static __attribute__((noinline)) struct reached walk_tables6(const void *map, co
     return walk_tables(root_of(map, true), octets, true);
 }
 
+static inline struct reached walk(const void *map, const uint8_t *octets, bool is_ipv6)
+{
+    return is_ipv6 ? walk_tables6(map, octets) : walk_tables(root_of(map, false), octets, false);
+}
+
 static inline const uint8_t *list_of(const void *map, const struct reached *r, bool is_ipv6)
 {
     return (const uint8_t *)map + ((const struct region_map *)map)->family[is_ipv6].list_at +
@@ -167,13 +172,13 @@ static inline struct region_match finish(const void *map, const struct reached *
 
 struct region_match region_map_find_ipv4(const void *map, const uint8_t address[4])
 {
-    const struct reached r = walk_tables(root_of(map, false), address, false);
+    const struct reached r = walk(map, address, false);
     return finish(map, &r, address, false);
 }
 
 struct region_match region_map_find_ipv6(const void *map, const uint8_t address[16])
 {
-    const struct reached r = walk_tables6(map, address);
+    const struct reached r = walk(map, address, true);
     return finish(map, &r, address, true);
 }
 
@@ -197,7 +202,7 @@ static inline __attribute__((always_inline)) void ask_for_list(const void *map, 
 static __attribute__((noinline)) bool start(const void *map, const uint8_t *address, bool is_ipv6,
                                             struct region_match *match, struct pending *pending)
 {
-    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(root_of(map, false), address, false);
+    const struct reached r = walk(map, address, is_ipv6);
     if (region_entry_kind(r.entry) == REGION_ENTRY_LEAF) {
         *match = finish_leaf(&r);
         return false;
@@ -309,7 +314,7 @@ static int table_reach(const struct reached *r, const uint64_t *same)
 
 int region_map_reach(const void *map, const uint8_t *address, bool is_ipv6, const uint64_t *same)
 {
-    const struct reached r = is_ipv6 ? walk_tables6(map, address) : walk_tables(root_of(map, false), address, false);
+    const struct reached r = walk(map, address, is_ipv6);
     const unsigned kind = region_entry_kind(r.entry), count = region_entry_count(r.entry);
     if (kind == REGION_ENTRY_LEAF)
         return table_reach(&r, same);
